@@ -1,0 +1,182 @@
+//! Metrics in CloudWatch's embedded format: a line of JSON on standard output, from which CloudWatch makes the metric.
+//!
+//! Format: CloudWatch user guide, "Specification: Embedded metric format". Each metric is made twice: over everything,
+//! which is what the template's alarms watch, and by service and environment.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sluice_domain::ids::{EnvironmentName, ServiceName};
+use std::io::Write;
+
+/// The namespace of all our metrics.
+pub const NAMESPACE: &str = "Sluice";
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metric {
+    /// Releases recorded.
+    Releases,
+    /// Promotions completed.
+    Promotions,
+    /// Promotions that failed.
+    PromotionsFailed,
+    /// Rollbacks that began.
+    Rollbacks,
+    /// From wanted to completed, in seconds.
+    PromotionSeconds,
+    /// From the call to verified, in seconds.
+    RollbackSeconds,
+    /// Environments that need a person.
+    Stuck,
+}
+
+impl Metric {
+    /// Every metric.
+    pub const ALL: [Metric; 7] = [
+        Metric::Releases,
+        Metric::Promotions,
+        Metric::PromotionsFailed,
+        Metric::Rollbacks,
+        Metric::PromotionSeconds,
+        Metric::RollbackSeconds,
+        Metric::Stuck,
+    ];
+
+    /// Its name in CloudWatch.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Releases => "Releases",
+            Self::Promotions => "Promotions",
+            Self::PromotionsFailed => "PromotionsFailed",
+            Self::Rollbacks => "Rollbacks",
+            Self::PromotionSeconds => "PromotionSeconds",
+            Self::RollbackSeconds => "RollbackSeconds",
+            Self::Stuck => "Stuck",
+        }
+    }
+
+    fn unit(self) -> &'static str {
+        match self {
+            Self::PromotionSeconds | Self::RollbackSeconds => "Seconds",
+            _ => "Count",
+        }
+    }
+}
+
+/// Where metrics go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Metrics {
+    /// To standard output, which Lambda sends to CloudWatch Logs.
+    StandardOutput,
+    /// Nowhere: for tests and for what runs outside Lambda.
+    Nowhere,
+}
+
+impl Metrics {
+    /// One more of it. `environment` is none where the metric is of a service as a whole.
+    pub fn count(
+        self,
+        metric: Metric,
+        service: &ServiceName,
+        environment: Option<&EnvironmentName>,
+        now: Timestamp,
+    ) {
+        self.write(&document(metric, 1.0, service, environment, now));
+    }
+
+    /// How long it took. A clock that went backwards counts as no time.
+    pub fn took(
+        self,
+        metric: Metric,
+        service: &ServiceName,
+        environment: &EnvironmentName,
+        since: Timestamp,
+        now: Timestamp,
+    ) {
+        let seconds = now.duration_since(since).as_secs_f64().max(0.0);
+        self.write(&document(metric, seconds, service, Some(environment), now));
+    }
+
+    /// One line, written at once, so that lines of other writers cannot come in between. A metric that cannot be
+    /// written is no reason to fail the work that it counts.
+    fn write(self, document: &Value) {
+        if self == Self::StandardOutput
+            && let Err(error) = std::io::stdout()
+                .lock()
+                .write_all(format!("{document}\n").as_bytes())
+        {
+            tracing::warn!(%error, "a metric could not be written");
+        }
+    }
+}
+
+fn document(
+    metric: Metric,
+    value: f64,
+    service: &ServiceName,
+    environment: Option<&EnvironmentName>,
+    now: Timestamp,
+) -> Value {
+    let (named, dimensions) = match environment {
+        Some(environment) => (
+            json!({"Service": service, "Environment": environment}),
+            json!([[], ["Service", "Environment"]]),
+        ),
+        None => (json!({"Service": service}), json!([[], ["Service"]])),
+    };
+    let mut document = json!({
+        "_aws": {
+            "Timestamp": now.as_millisecond(),
+            "CloudWatchMetrics": [{
+                "Namespace": NAMESPACE,
+                "Dimensions": dimensions,
+                "Metrics": [{"Name": metric.as_str(), "Unit": metric.unit()}],
+            }],
+        },
+    });
+    if let (Some(document), Value::Object(named)) = (document.as_object_mut(), named) {
+        document.extend(named);
+        document.insert(metric.as_str().to_owned(), value.into());
+    }
+    document
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_document_is_what_cloudwatch_reads() {
+        let service = ServiceName::parse("mc-api").unwrap();
+        let environment = EnvironmentName::parse("production").unwrap();
+        let now = Timestamp::from_millisecond(1_700_000_000_123).unwrap();
+        let written = document(Metric::RollbackSeconds, 4.5, &service, Some(&environment), now);
+        assert_eq!(
+            written,
+            json!({
+                "_aws": {
+                    "Timestamp": 1_700_000_000_123_i64,
+                    "CloudWatchMetrics": [{
+                        "Namespace": "Sluice",
+                        "Dimensions": [[], ["Service", "Environment"]],
+                        "Metrics": [{"Name": "RollbackSeconds", "Unit": "Seconds"}],
+                    }],
+                },
+                "Service": "mc-api",
+                "Environment": "production",
+                "RollbackSeconds": 4.5,
+            })
+        );
+        let written = document(Metric::Releases, 1.0, &service, None, now);
+        assert_eq!(
+            written["_aws"]["CloudWatchMetrics"][0]["Dimensions"],
+            json!([[], ["Service"]])
+        );
+        assert_eq!(
+            (&written["Releases"], written.get("Environment")),
+            (&json!(1.0), None)
+        );
+        assert!(!written.to_string().contains('\n'), "one document is one line");
+    }
+}

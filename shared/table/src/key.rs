@@ -1,0 +1,122 @@
+//! Keys of the table's items: the one place that spells them.
+
+use sluice_domain::ids::{
+    Digest, EnvironmentName, Hash, PromotionId, ReleaseNumber, Repository, ServiceName,
+};
+use std::fmt;
+
+/// The partition of the listing of services.
+pub(crate) const SERVICES: &str = "SERVICES";
+
+/// What the sort keys of a service's environments start with.
+pub(crate) const ENVIRONMENT: &str = "ENVIRONMENT#";
+
+/// Where an item is: partition key and sort key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// `pk`.
+    pub pk: String,
+    /// `sk`.
+    pub sk: String,
+}
+
+impl Key {
+    fn new(pk: String, sk: String) -> Self {
+        Self { pk, sk }
+    }
+
+    /// A row of the listing of services.
+    pub fn service_row(service: &ServiceName) -> Self {
+        Self::new(SERVICES.to_owned(), service.to_string())
+    }
+
+    /// A service that delivers from a repository.
+    pub fn repository_row(repository: &Repository, service: &ServiceName) -> Self {
+        Self::new(repository_partition(repository), service.to_string())
+    }
+
+    /// What is known of a service as a whole.
+    pub fn meta(service: &ServiceName) -> Self {
+        Self::new(service_partition(service), "META".to_owned())
+    }
+
+    /// An environment's state.
+    pub fn environment(service: &ServiceName, environment: &EnvironmentName) -> Self {
+        Self::new(service_partition(service), format!("{ENVIRONMENT}{environment}"))
+    }
+
+    /// A release.
+    pub fn release(service: &ServiceName, number: ReleaseNumber) -> Self {
+        Self::new(releases_partition(service), format!("{:08}", number.0))
+    }
+
+    /// A digest's release number.
+    pub fn digest_row(service: &ServiceName, digest: &Digest) -> Self {
+        Self::new(format!("SERVICE#{service}#DIGESTS"), digest.to_string())
+    }
+
+    /// A promotion.
+    pub fn promotion(service: &ServiceName, environment: &EnvironmentName, id: PromotionId) -> Self {
+        let sk = format!("{}{:04}", promotions_of(id.release), id.attempt);
+        Self::new(promotions_partition(service, environment), sk)
+    }
+
+    /// A ledger entry.
+    pub fn entry(service: &ServiceName, environment: &EnvironmentName, seq: u64) -> Self {
+        Self::new(ledger_partition(service, environment), entry_sort(seq))
+    }
+
+    /// A pipeline version.
+    pub fn pipeline(service: &ServiceName, hash: &Hash) -> Self {
+        Self::new(format!("SERVICE#{service}#PIPELINES"), hash.to_string())
+    }
+
+    /// Who asked for a rollback.
+    pub fn request(service: &ServiceName, id: &str) -> Self {
+        Self::new(format!("SERVICE#{service}#REQUESTS"), id.to_owned())
+    }
+
+    /// A part of a blob, counted from 0.
+    pub(crate) fn blob_part(hash: &Hash, part: usize) -> Self {
+        Self::new(blob_partition(hash), format!("{part:04}"))
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} / {}", self.pk, self.sk)
+    }
+}
+
+pub(crate) fn service_partition(service: &ServiceName) -> String {
+    format!("SERVICE#{service}")
+}
+
+pub(crate) fn repository_partition(repository: &Repository) -> String {
+    format!("REPOSITORY#{repository}")
+}
+
+pub(crate) fn releases_partition(service: &ServiceName) -> String {
+    format!("SERVICE#{service}#RELEASES")
+}
+
+pub(crate) fn promotions_partition(service: &ServiceName, environment: &EnvironmentName) -> String {
+    format!("SERVICE#{service}#PROMOTIONS#{environment}")
+}
+
+/// What the sort keys of all promotions of a release start with.
+pub(crate) fn promotions_of(release: ReleaseNumber) -> String {
+    format!("{:08}#", release.0)
+}
+
+pub(crate) fn ledger_partition(service: &ServiceName, environment: &EnvironmentName) -> String {
+    format!("SERVICE#{service}#LEDGER#{environment}")
+}
+
+pub(crate) fn entry_sort(seq: u64) -> String {
+    format!("{seq:010}")
+}
+
+pub(crate) fn blob_partition(hash: &Hash) -> String {
+    format!("BLOB#{hash}")
+}
