@@ -1,0 +1,185 @@
+"""Each check is shown one mistake at a time and must name it; and is quiet about what is in order."""
+
+import copy
+import json
+import tempfile
+import tomllib
+import unittest
+from pathlib import Path
+
+import machines
+import samplconfig
+import stand_in
+import template
+from report import ROOT
+
+PAGE = (ROOT / "docs/architecture.md").read_text()
+PERMISSIONS = (ROOT / "docs/permissions.md").read_text()
+TEMPLATE = template.load()
+OPEN = template.EVERYTHING | {"RepositoryArns": "", "ClusterArns": ""}
+
+
+class Machines(unittest.TestCase):
+    def setUp(self):
+        self.machine = json.loads((ROOT / "statemachines/promotion.asl.json").read_text())
+        self.states = self.machine["States"]
+
+    def assert_fault(self, part: str):
+        faults = machines.faults_of(self.machine, PAGE, template.timeouts(TEMPLATE))
+        self.assertTrue(any(part in fault for fault in faults), faults)
+
+    def test_the_closed_set_is_read_from_the_page(self):
+        self.assertEqual(machines.raised_names(PAGE), {"Preempted", "Transient", "Conflict", "Refused", "Invalid", "Internal"})
+        self.assertEqual(machines.answers(PAGE)["complete-rollout"], {"succeeded", "failed"})
+
+    def test_in_order(self):
+        self.assertEqual(machines.faults_of(self.machine, PAGE, template.timeouts(TEMPLATE)), [])
+
+    def test_an_error_that_nothing_raises(self):
+        self.states["TakeLease"]["Retry"][0]["ErrorEquals"].append("Confict")
+        self.assert_fault("TakeLease waits for the error 'Confict'")
+
+    def test_a_state_without_a_comment(self):
+        del self.states["Ended"]["Comment"]
+        self.assert_fault("Ended has no Comment")
+
+    def test_an_answer_that_no_choice_takes(self):
+        del self.states["AfterStep"]["Choices"][1]
+        self.assert_fault("AfterStep takes ['pods', 'stuck'] where AdvanceRollout answers")
+
+    def test_a_choice_without_a_default(self):
+        del self.states["AfterLease"]["Default"]
+        self.assert_fault("AfterLease has no Default")
+
+    def test_a_timeout_below_the_functions_own(self):
+        self.states["AdvanceRollout"]["TimeoutSeconds"] = 60
+        self.assert_fault("AdvanceRollout needs a TimeoutSeconds above its function's 60")
+
+    def test_a_state_that_does_not_catch_preempted(self):
+        self.states["AwaitPods"]["Catch"].pop(0)
+        self.assert_fault("AwaitPods must catch Preempted first")
+
+    def test_a_state_that_retries_everything(self):
+        self.states["CheckGates"]["Retry"].append({"ErrorEquals": ["States.ALL"], "MaxDelaySeconds": 9})
+        self.assert_fault("CheckGates must retry named errors")
+
+    def test_a_state_that_is_never_reached(self):
+        self.states["Lost"] = {"Type": "Succeed", "Comment": "nobody comes here"}
+        self.assert_fault("Lost is never reached")
+
+    def test_machines_that_drift_apart(self):
+        other = copy.deepcopy(self.machine)
+        other["States"]["Stuck"]["Comment"] = "something else"
+        self.assertEqual(machines.difference(self.machine, other), ["Stuck differs between the two machines"])
+
+
+class Template(unittest.TestCase):
+    def setUp(self):
+        self.template = copy.deepcopy(TEMPLATE)
+        self.resources = self.template["Resources"]
+
+    def faults(self, check) -> list[str]:
+        return check(template.processed(self.template, {}))
+
+    def assert_fault(self, check, part: str):
+        faults = self.faults(check)
+        self.assertTrue(any(part in fault for fault in faults), faults)
+
+    def test_a_table_without_recovery_retention_or_expiry(self):
+        del self.resources["Table"]["Properties"]["PointInTimeRecoverySpecification"]
+        del self.resources["Table"]["DeletionPolicy"]
+        self.resources["Table"]["Properties"]["TimeToLiveSpecification"]["AttributeName"] = "ttl"
+        self.assertEqual(len(self.faults(template.table_faults)), 3)
+
+    def test_a_rule_without_dead_letters(self):
+        del self.resources["ReceivePush"]["Properties"]["Events"]["Push"]["Properties"]["DeadLetterConfig"]
+        self.assert_fault(template.delivery_faults, "ReceivePushPush needs the dead-letter queue")
+
+    def test_an_asynchronous_function_without_dead_letters(self):
+        del self.resources["RollBack"]["Properties"]["EventInvokeConfig"]
+        self.assert_fault(template.delivery_faults, "RollBack needs retries")
+
+    def test_a_machine_that_calls_an_alias(self):
+        self.resources["RollbackMachine"]["Properties"]["DefinitionSubstitutions"]["AwaitPods"] = {"Ref": "AwaitPods.Alias"}
+        self.assert_fault(template.machine_faults, "RollbackMachine lacks functions by version")
+
+    def test_a_machine_that_may_call_too_much(self):
+        self.resources["RollbackMachineRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]["Resource"].append({"Fn::Sub": "${Operate.Arn}:*"})
+        self.assert_fault(template.machine_faults, "RollbackMachine lacks a role for exactly")
+
+    def test_a_log_that_holds_tokens(self):
+        self.resources["PromotionMachine"]["Properties"]["Logging"]["IncludeExecutionData"] = True
+        self.assert_fault(template.machine_faults, "without execution data")
+
+    def test_versions_that_are_thrown_away(self):
+        del self.resources["TakeLease"]["UpdateReplacePolicy"]
+        self.assert_fault(template.machine_faults, "must be kept")
+
+    def test_a_parameter_that_never_reaches_a_version(self):
+        del self.resources["TakeLease"]["Properties"]["VersionDescription"]
+        faults = template.version_faults(self.template)
+        self.assertEqual([fault[:16] for fault in faults], ["TakeLeaseVersion"] * 2)
+
+    def test_functions_outside_the_network_that_was_named(self):
+        del self.template["Globals"]["Function"]["VpcConfig"]
+        self.assertIn("Sweep is not in the VPC that was named", template.parameter_faults(self.template))
+
+    def test_an_action_and_a_wildcard_that_nobody_explained(self):
+        statement = self.resources["OperateRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]
+        statement["Action"], statement["Resource"] = ["dynamodb:*"], "*"
+        faults = template.permission_faults(template.processed(self.template, OPEN), PERMISSIONS)
+        self.assertEqual([fault.split(":")[0] for fault in faults], ["OperateRole Table", "OperateRole Table", "docs/permissions.md is wrong about operate, which may dynamodb"])
+
+    def test_a_reason_for_what_is_not_there(self):
+        page = PERMISSIONS.replace("| `VpcAccess` |", "| `SweepRole, VpcAccess` |")
+        faults = template.permission_faults(template.processed(self.template, OPEN), page)
+        self.assertEqual(faults, ["docs/permissions.md explains a * that is not there: SweepRole NetworkInterfaces"])
+
+    def test_a_function_without_a_crate_and_a_crate_without_a_function(self):
+        self.resources["CloseGates"] = self.resources.pop("CheckGates")
+        faults = template.crate_faults(self.template)
+        self.assertIn("CloseGates is built from check-gates, not from close-gates", faults)
+        self.resources["CloseGates"]["Properties"]["CodeUri"] = "../functions/close-gates/"
+        faults = template.crate_faults(self.template)
+        self.assertEqual(faults, ["CloseGates has no crate functions/close-gates", "functions/check-gates is no function of the template"])
+
+
+class Samplconfig(unittest.TestCase):
+    def setUp(self):
+        self.text = (ROOT / "samplconfig.toml").read_text()
+
+    def faults(self, before: str, after: str) -> list[str]:
+        self.assertIn(before, self.text)
+        return samplconfig.faults_of(tomllib.loads(self.text.replace(before, after)), TEMPLATE["Parameters"])
+
+    def test_in_order(self):
+        self.assertEqual(self.faults("version", "version"), [])
+
+    def test_an_unknown_environment(self):
+        faults = self.faults("[staging.", "[stagng.")
+        self.assertEqual(faults, ["has the unknown environment [stagng]", "lacks the environment [staging]"])
+
+    def test_an_unknown_table(self):
+        self.assertIn("[default.deploi] is no table", " ".join(self.faults("[default.deploy.", "[default.deploi.")))
+        self.assertIn("[default.deploy] is no table", " ".join(self.faults("[default.deploy.parameters]", "[default.deploy.parameter]")))
+
+    def test_an_unknown_option_parameter_and_value(self):
+        self.assertIn("unknown option confirm_changset", " ".join(self.faults("confirm_changeset", "confirm_changset")))
+        self.assertIn("parameter LogRetention,", " ".join(self.faults("LogRetentionDays", "LogRetention")))
+        self.assertIn("sets LogRetentionDays to 31", " ".join(self.faults("Days=30", "Days=31")))
+
+    def test_a_version_that_sam_does_not_take(self):
+        self.assertEqual(len(self.faults("version = 0.1", "version = 1")), 1)
+
+    def test_a_value_that_does_not_arrive(self):
+        """SAM passes over the misspelt table, and what CloudFormation is told shows it."""
+        wanted = tomllib.loads(self.text)["staging"]["deploy"]["parameters"]
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "samplconfig.toml"
+            path.write_text(self.text.replace('"LogRetentionDays=30"', '"LogRetentionDays=545"'))
+            faults = samplconfig.told_faults("staging", wanted, stand_in.told_by_deploy(path, "staging"))
+        self.assertEqual(faults, ["[staging] LogRetentionDays=30 arrived as 545"])
+
+
+if __name__ == "__main__":
+    unittest.main()
