@@ -1,6 +1,7 @@
 //! From each adapter's errors to the closed set of names. Exhaustive: a new error must be given a name here.
 
 use crate::failure::{ErrorName, Failure};
+use sluice_cluster::ClusterError;
 use sluice_domain::ids::IdError;
 use sluice_executions::{ExecutionsError, MachineArnError};
 use sluice_registry::RegistryError;
@@ -30,6 +31,24 @@ impl From<RegistryError> for Failure {
             | RegistryError::NotPullable { .. }
             | RegistryError::WrongContent { .. } => ErrorName::Refused,
             RegistryError::Malformed { .. } => ErrorName::Invalid,
+        };
+        Self::from_error(name, error)
+    }
+}
+
+impl From<ClusterError> for Failure {
+    fn from(error: ClusterError) -> Self {
+        let name = match &error {
+            ClusterError::Unreachable { .. }
+            | ClusterError::Throttled { .. }
+            | ClusterError::Unavailable { .. }
+            | ClusterError::Conflict { .. } => ErrorName::Transient,
+            ClusterError::Preempted { .. } => ErrorName::Preempted,
+            ClusterError::Unauthorized { .. }
+            | ClusterError::Refused { .. }
+            | ClusterError::Invalid { .. }
+            | ClusterError::Missing { .. }
+            | ClusterError::Altered { .. } => ErrorName::Refused,
         };
         Self::from_error(name, error)
     }

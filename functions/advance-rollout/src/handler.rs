@@ -1,0 +1,127 @@
+//! One step of a rollout: load, observe, decide, record, apply.
+
+use crate::begin::begin;
+use crate::scene::Scene;
+use jiff::Timestamp;
+use sluice_cluster::Clusters;
+use sluice_domain::environment::{Environment, Phase, Wanted};
+use sluice_domain::ledger::Record;
+use sluice_domain::plan::capture_bundle;
+use sluice_domain::rollout::{self, Decision, bundle_of, decide};
+use sluice_domain::wire::{Next, NextState, Step};
+use sluice_lambda::{Failure, Metric, Metrics};
+use sluice_table::Transaction;
+use sluice_transitions::{Backends, load_release, racing};
+
+/// Does the next step of the execution's rollout.
+pub async fn handle(backends: &Backends, clusters: &Clusters, step: Step, now: Timestamp) -> Result<Next, Failure> {
+    racing(|| advance(backends, clusters, &step, now)).await
+}
+
+async fn advance(backends: &Backends, clusters: &Clusters, step: &Step, now: Timestamp) -> Result<Next, Failure> {
+    let scene = Scene::load(backends, clusters, step).await?;
+    let decision = decide(&scene.rollout, scene.wanted.as_ref(), &scene.observed, step.error.as_ref(), now);
+    tracing::info!(execution = %step.execution, step = step.step, phase = ?scene.rollout.phase, ?decision, "decided");
+    match decision {
+        Decision::Begin => begin(backends, scene, step.step, now).await,
+        Decision::Apply => apply_recorded(&scene).await,
+        Decision::Await(reason) => Ok(Next::now(NextState::Pods, reason)),
+        Decision::Verify => verify(backends, scene, step.step, now).await,
+        Decision::Restore(reason) => restore(backends, scene, step.step, &reason, now).await,
+        Decision::Restored => reach(backends, scene, step.step, Phase::Restored, None, now).await,
+        Decision::Abandon(reason) => reach(backends, scene, step.step, Phase::Restored, Some(&reason), now).await,
+        Decision::Stick(reason) => reach(backends, scene, step.step, Phase::Stuck, Some(&reason), now).await,
+        Decision::Over => Ok(over(scene.rollout.phase, scene.rollout.reason.as_deref())),
+    }
+}
+
+/// What is recorded is written (again), with the fence it was recorded with: what carries that fence already is done.
+async fn apply_recorded(scene: &Scene) -> Result<Next, Failure> {
+    if let Some(wanted) = &scene.wanted {
+        scene.namespace.apply(wanted, scene.rollout.fence).await?;
+    }
+    Ok(Next::now(NextState::Pods, "written; waits for pods"))
+}
+
+async fn verify(backends: &Backends, scene: Scene, step: u32, now: Timestamp) -> Result<Next, Failure> {
+    let config = scene.config_of_observed().await?;
+    let release = match scene.rollout.release {
+        Some(number) => Some(load_release(backends, &scene.environment.service, number).await?),
+        None => None,
+    };
+    let objects = scene.wanted.as_ref().map(|wanted| wanted.objects.as_slice()).unwrap_or_default();
+    let captured = capture_bundle(&scene.observed, objects, &config, release.as_ref());
+    let captured = captured.ok_or_else(|| Failure::internal("nothing runs in an environment that was just verified"))?;
+    let hash = backends.table.put_bundle(&captured).await?;
+    let mut environment = scene.environment;
+    let record = rollout::reach(&mut environment, step, Phase::Verified, Some(hash), None);
+    commit(backends, environment, record, now).await?;
+    Ok(over(Phase::Verified, None))
+}
+
+async fn restore(backends: &Backends, scene: Scene, step: u32, reason: &str, now: Timestamp) -> Result<Next, Failure> {
+    let Scene { mut environment, observed, namespace, spec, .. } = scene;
+    let within = spec.rollback_within;
+    let record = rollout::restore(&mut environment, step, reason, observed.highest_fence, within, now);
+    let (fence, wanted) = match environment.rollout.as_ref() {
+        Some(rollout) => (rollout.fence, stored(backends, rollout.wanted()).await?),
+        None => return Err(Failure::internal("a rollout without a row")),
+    };
+    commit(backends, environment, record, now).await?;
+    if let Some(wanted) = wanted {
+        namespace.apply(&wanted, fence).await?;
+    }
+    Ok(Next::now(NextState::Pods, format!("brings back what was there before: {reason}")))
+}
+
+/// Records a phase in which nothing is written.
+async fn reach(
+    backends: &Backends,
+    scene: Scene,
+    step: u32,
+    phase: Phase,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Result<Next, Failure> {
+    let mut environment = scene.environment;
+    let record = rollout::reach(&mut environment, step, phase, None, reason);
+    let reason = environment.rollout.as_ref().and_then(|rollout| rollout.reason.clone());
+    if phase == Phase::Stuck {
+        Metrics::StandardOutput.count(Metric::Stuck, &environment.service, Some(&environment.name), now);
+    }
+    commit(backends, environment, record, now).await?;
+    Ok(over(phase, reason.as_deref()))
+}
+
+fn over(phase: Phase, reason: Option<&str>) -> Next {
+    match phase {
+        Phase::Verified => Next::now(NextState::Done, "every pod is on the release"),
+        Phase::Stuck => Next::now(NextState::Stuck, reason.unwrap_or("a person is needed")),
+        _ => Next::now(NextState::Done, reason.unwrap_or("what was there before is back")),
+    }
+}
+
+/// Records a decision in one transaction.
+pub(crate) async fn commit(
+    backends: &Backends,
+    mut environment: Environment,
+    record: Option<Record>,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let record = record.ok_or_else(|| Failure::internal("a decision over an environment without a rollout"))?;
+    let mut transaction = Transaction::new();
+    transaction.record(&mut environment, record, now);
+    transaction.update(&environment);
+    Ok(transaction.commit(&backends.table).await?)
+}
+
+/// The bundle that a phase wants, as stored.
+pub(crate) async fn stored(
+    backends: &Backends,
+    wanted: Option<Wanted<'_>>,
+) -> Result<Option<sluice_domain::bundle::Bundle>, Failure> {
+    let Some(wanted) = wanted else { return Ok(None) };
+    let (Wanted::Bundle(hash) | Wanted::NoPods(hash)) = wanted;
+    let bundle = backends.table.bundle(hash).await?;
+    Ok(Some(bundle_of(wanted, bundle)))
+}

@@ -1,0 +1,19 @@
+//! Does one step of a rollout.
+
+mod begin;
+mod handler;
+mod scene;
+
+use sluice_cluster::Clusters;
+use sluice_domain::wire::Step;
+use sluice_lambda::{Invocation, RuntimeError, logs, now, run};
+use sluice_transitions::Backends;
+
+#[tokio::main]
+async fn main() -> Result<(), RuntimeError> {
+    logs::start();
+    let (backends, config) = Backends::from_settings().await?;
+    let clusters = Clusters::new(&config);
+    let (backends, clusters) = (&backends, &clusters);
+    run(move |event: Invocation<Step>| handler::handle(backends, clusters, event.payload, now())).await
+}

@@ -1,0 +1,254 @@
+//! One call puts the last good release back: take the lease over, write the cluster, wake the preempted, start the
+//! execution that sees it through, answer.
+
+use crate::input::{Asked, Input};
+use crate::target::{Chosen, choose};
+use jiff::Timestamp;
+use sluice_cluster::Clusters;
+use sluice_domain::api::{RollbackAnswer, RollbackOutcome};
+use sluice_domain::bundle::Bundle;
+use sluice_domain::environment::{Completed, Environment, LastRollback, RolloutKind};
+use sluice_domain::ids::{ExecutionName, ReleaseNumber};
+use sluice_domain::promotion::{Promotion, PromotionState};
+use sluice_domain::rollback::{self, Beginning, Call, Course};
+use sluice_domain::rollout::bundle_of;
+use sluice_executions::{ExecutionStatus, Kind};
+use sluice_lambda::Failure;
+use sluice_table::Transaction;
+use sluice_transitions::{Backends, address_of, load_pipeline, racing, spec_of, start_rollback};
+
+/// What was recorded, and is still to be done in the cluster and to executions.
+struct Begun {
+    environment: Environment,
+    answer: RollbackAnswer,
+    preempted: Option<Promotion>,
+    written: Option<(sluice_cluster::Namespace, Bundle)>,
+}
+
+/// Answers in seconds; the same call again joins what is in flight.
+pub async fn handle(
+    backends: &Backends,
+    clusters: &Clusters,
+    input: Input,
+    now: Timestamp,
+) -> Result<RollbackAnswer, Failure> {
+    let asked = input.asked(&backends.table, now).await?;
+    let begun = racing(|| record(backends, clusters, &asked, now)).await?;
+    follow(backends, begun).await
+}
+
+/// Decides and records.
+async fn record(backends: &Backends, clusters: &Clusters, asked: &Asked, now: Timestamp) -> Result<Begun, Failure> {
+    let Asked { service, environment: name, call } = asked;
+    let environment = backends.table.environment(service, name).await?;
+    if environment.v == 0 {
+        return Err(Failure::refused(format!(
+            "nothing ever happened in {name} of {service}. Next: sluice status {service}"
+        )));
+    }
+    let older = older(backends, &environment, call.to).await?;
+    let holder_ended = holder_ended(backends, &environment).await?;
+    match rollback::decide(&environment, call, older.as_ref(), holder_ended) {
+        Course::Join(execution) => joined(environment, &execution),
+        Course::Already(last) => Ok(already(environment, &last)),
+        Course::Refuse { reason, next } => Err(refusal(reason, next)),
+        Course::BringBack { leaving, candidates } => {
+            let chosen = choose(backends, service, candidates, call.to.is_some()).await?;
+            bring_back(backends, clusters, environment, call, chosen, leaving, now).await
+        }
+    }
+}
+
+/// Whether the execution of a rollback under way is over. Only a definite answer counts: one that was just started may
+/// not be found yet, and an outage of Step Functions must not keep a rollback from being joined.
+async fn holder_ended(backends: &Backends, environment: &Environment) -> Result<bool, Failure> {
+    let Some(rollout) = environment.under_way().filter(|rollout| rollout.promotion().is_none()) else {
+        return Ok(false);
+    };
+    let status = backends.executions.status(&rollout.owner, Kind::Rollback).await;
+    Ok(status.is_ok_and(|status| !matches!(status, ExecutionStatus::Running | ExecutionStatus::NotFound)))
+}
+
+fn refusal(reason: String, next: Option<String>) -> Failure {
+    Failure::refused(match next {
+        Some(next) => format!("{reason}. Next: {next}"),
+        None => reason,
+    })
+}
+
+/// The completed promotion of a release that is no longer at hand in the environment's row.
+async fn older(
+    backends: &Backends,
+    environment: &Environment,
+    to: Option<ReleaseNumber>,
+) -> Result<Option<Completed>, Failure> {
+    let Some(number) = to.filter(|to| environment.completed_release(*to).is_none()) else { return Ok(None) };
+    let tries = backends.table.promotions_of(&environment.service, &environment.name, number).await?;
+    let verified = tries.into_iter().find(|promotion| promotion.state == PromotionState::Verified);
+    let (Some(promotion), Some(release)) = (verified, backends.table.release(&environment.service, number).await?) else {
+        return Ok(None);
+    };
+    Ok(promotion.bundle.map(|bundle| Completed {
+        release: number,
+        digest: promotion.digest,
+        pushed_at: release.pushed_at,
+        bundle,
+        pipeline: promotion.pipeline,
+        at: promotion.ended_at.unwrap_or(promotion.wanted_at),
+        rolled_back_at: None,
+    }))
+}
+
+fn named(release: Option<ReleaseNumber>) -> String {
+    release.map_or_else(|| "what ran before".to_owned(), |release| release.to_string())
+}
+
+fn joined(environment: Environment, execution: &ExecutionName) -> Result<Begun, Failure> {
+    let rollout = environment.under_way().ok_or_else(|| Failure::internal("joined a rollback that is not there"))?;
+    let leaving = match &rollout.kind {
+        RolloutKind::Rollback { leaving, .. } => *leaving,
+        RolloutKind::Promotion { .. } => None,
+    };
+    let answer = RollbackAnswer {
+        service: environment.service.clone(),
+        environment: environment.name.clone(),
+        outcome: RollbackOutcome::Joined,
+        execution: execution.clone(),
+        leaving,
+        to: rollout.release,
+        digest: rollout.release.and_then(|release| Some(environment.completed_release(release)?.digest.clone())),
+        message: format!("joined the rollback of {} to {}", environment.name, named(rollout.release)),
+    };
+    Ok(Begun { environment, answer, preempted: None, written: None })
+}
+
+fn already(environment: Environment, last: &LastRollback) -> Begun {
+    let at = last.finished_at.unwrap_or(last.at);
+    let message = format!(
+        "{} was rolled back to {} at {at}, and nothing was promoted since. To go further back, name a release with `--to`",
+        environment.name,
+        named(last.to)
+    );
+    let answer = RollbackAnswer {
+        service: environment.service.clone(),
+        environment: environment.name.clone(),
+        outcome: RollbackOutcome::Already,
+        execution: last.execution.clone(),
+        leaving: last.leaving,
+        to: last.to,
+        digest: environment.live.as_ref().and_then(|live| live.digest.clone()),
+        message,
+    };
+    Begun { environment, answer, preempted: None, written: None }
+}
+
+async fn bring_back(
+    backends: &Backends,
+    clusters: &Clusters,
+    mut environment: Environment,
+    call: &Call,
+    chosen: Chosen,
+    leaving: Option<ReleaseNumber>,
+    now: Timestamp,
+) -> Result<Begun, Failure> {
+    let service = environment.service.clone();
+    let Chosen { target, bundle, note } = chosen;
+    let version = match environment.under_way() {
+        Some(rollout) => rollout.pipeline.clone(),
+        None => match &target.pipeline {
+            Some(pipeline) => pipeline.clone(),
+            None => current_pipeline(backends, &environment).await?,
+        },
+    };
+    let pipeline = load_pipeline(&backends.table, &service, &version).await?;
+    let spec = spec_of(&pipeline, &environment.name)?;
+    let namespace = clusters.connect(&address_of(spec)).await?;
+    let names: Vec<_> = bundle.deployments.iter().map(|deployment| deployment.name.clone()).collect();
+    let highest_fence = namespace.observe(&names).await?.highest_fence;
+    let mut preempted = preempted(backends, &environment).await?;
+    let call = Call { reason: with_note(call.reason.clone(), note), ..call.clone() };
+    let beginning = Beginning { highest_fence, baseline: None, within: spec.rollback_within, pipeline: version };
+    let records = rollback::begin(&mut environment, preempted.as_mut(), &call, &target, leaving, beginning, now);
+    let mut transaction = Transaction::new();
+    for record in records {
+        transaction.record(&mut environment, record, now);
+    }
+    transaction.update(&environment);
+    if let Some(promotion) = &preempted {
+        transaction.update(promotion);
+    }
+    transaction.commit(&backends.table).await?;
+    let answer = started(&environment, &target, leaving)?;
+    let wanted = environment.rollout.as_ref().and_then(|rollout| rollout.wanted());
+    let written = wanted.map(|wanted| (namespace, bundle_of(wanted, bundle)));
+    Ok(Begun { environment, answer, preempted, written })
+}
+
+fn with_note(reason: Option<String>, note: Option<String>) -> Option<String> {
+    match (reason, note) {
+        (Some(reason), Some(note)) => Some(format!("{reason} ({note})")),
+        (reason, note) => reason.or(note),
+    }
+}
+
+async fn current_pipeline(
+    backends: &Backends,
+    environment: &Environment,
+) -> Result<sluice_domain::ids::Hash, Failure> {
+    let meta = backends.table.service(&environment.service).await?;
+    let unknown = || Failure::refused(format!("{} is not a service of Sluice", environment.service));
+    meta.map(|meta| meta.pipeline).ok_or_else(unknown)
+}
+
+/// The promotion that has the environment.
+async fn preempted(backends: &Backends, environment: &Environment) -> Result<Option<Promotion>, Failure> {
+    match environment.under_way().and_then(|rollout| rollout.promotion()) {
+        Some(id) => Ok(backends.table.promotion(&environment.service, &environment.name, id).await?),
+        None => Ok(None),
+    }
+}
+
+fn started(
+    environment: &Environment,
+    target: &rollback::Target,
+    leaving: Option<ReleaseNumber>,
+) -> Result<RollbackAnswer, Failure> {
+    let lease = environment.lease.as_ref().ok_or_else(|| Failure::internal("a rollback without a lease"))?;
+    let (service, name) = (&environment.service, &environment.name);
+    Ok(RollbackAnswer {
+        service: service.clone(),
+        environment: name.clone(),
+        outcome: RollbackOutcome::Started,
+        execution: lease.owner.clone(),
+        leaving,
+        to: target.release,
+        digest: target.digest.clone(),
+        message: format!("{name} goes back from {} to {}", named(leaving), named(target.release)),
+    })
+}
+
+/// Writes the cluster, wakes the preempted, starts the execution. A call that only joined does the same again, so that
+/// a function killed in between is made up for by the next call. What the cluster refuses, the execution tries again.
+async fn follow(backends: &Backends, begun: Begun) -> Result<RollbackAnswer, Failure> {
+    let Begun { environment, answer, preempted, written } = begun;
+    let Some(rollout) = environment.under_way().filter(|_| answer.outcome != RollbackOutcome::Already) else {
+        return Ok(answer);
+    };
+    if let Some((namespace, bundle)) = written {
+        if let Err(error) = namespace.apply(&bundle, rollout.fence).await {
+            tracing::warn!(%error, execution = %rollout.owner, "the cluster was not written; the execution goes on");
+        }
+    }
+    let first_fence = fence_of(&rollout.owner).unwrap_or(rollout.fence);
+    start_rollback(backends, &environment.service, &environment.name, &rollout.owner, first_fence).await?;
+    if let Some(wake) = preempted.and_then(|promotion| promotion.wake) {
+        backends.executions.preempt(&wake.token).await?;
+    }
+    Ok(answer)
+}
+
+/// The fence in a rollback's name: its input says the same, also when a later decision raised the fence.
+fn fence_of(name: &ExecutionName) -> Option<sluice_domain::ids::Fence> {
+    let (_, digits) = name.as_str().rsplit_once("-r")?;
+    digits.parse().ok().map(sluice_domain::ids::Fence)
+}

@@ -1,0 +1,101 @@
+//! Finds what was lost: pushes without an event, promotions without an execution, executions that ended without saying
+//! so. Everything it does, another function does too; it only makes sure that it is done.
+
+use crate::heard::{Heard, heard};
+use crate::repair::mend;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use sluice_domain::ids::ServiceName;
+use sluice_lambda::Failure;
+use sluice_rollback_call::RollBack;
+use sluice_transitions::{Backends, record_image};
+use std::collections::BTreeSet;
+
+/// How many services are listed at a time.
+const PAGE: usize = 100;
+
+/// Sweeps one service or all of them. A service that cannot be swept does not keep the others from it; the first
+/// failure is raised at the end.
+pub async fn handle(backends: &Backends, roll_back: &RollBack, event: Value, now: Timestamp) -> Result<Value, Failure> {
+    let mut done = Vec::new();
+    let mut failed = None;
+    let mut services = Services::of(heard(&event));
+    while let Some(page) = services.next(backends).await? {
+        for service in page {
+            match sweep(backends, roll_back, &service, now).await {
+                Ok(mut found) => done.append(&mut found),
+                Err(failure) => {
+                    tracing::error!(%service, %failure, "a service was not swept");
+                    failed.get_or_insert(failure);
+                }
+            }
+        }
+    }
+    if !done.is_empty() {
+        tracing::info!(?done, "mended");
+    }
+    failed.map_or_else(|| Ok(json!({ "mended": done })), Err)
+}
+
+/// What is swept, page by page.
+enum Services {
+    One(ServiceName),
+    After(Option<ServiceName>),
+    Over,
+}
+
+impl Services {
+    fn of(heard: Heard) -> Self {
+        match heard {
+            Heard::Execution(service) => Self::One(service),
+            Heard::Schedule => Self::After(None),
+        }
+    }
+
+    async fn next(&mut self, backends: &Backends) -> Result<Option<Vec<ServiceName>>, Failure> {
+        match std::mem::replace(self, Self::Over) {
+            Self::One(service) => Ok(Some(vec![service])),
+            Self::Over => Ok(None),
+            Self::After(last) => {
+                let page = backends.table.services(last.as_ref(), PAGE).await?;
+                if let Some(next) = page.next {
+                    *self = Self::After(Some(next));
+                }
+                Ok(Some(page.items))
+            }
+        }
+    }
+}
+
+async fn sweep(
+    backends: &Backends,
+    roll_back: &RollBack,
+    service: &ServiceName,
+    now: Timestamp,
+) -> Result<Vec<String>, Failure> {
+    let mut done = lost_pushes(backends, service, now).await?;
+    let Some(overview) = backends.table.overview(service).await? else { return Ok(done) };
+    for environment in &overview.environments {
+        done.append(&mut mend(backends, roll_back, environment, now).await?);
+    }
+    Ok(done)
+}
+
+/// Images pushed since the service's first `apply` that are no release: their event never came.
+async fn lost_pushes(backends: &Backends, service: &ServiceName, now: Timestamp) -> Result<Vec<String>, Failure> {
+    let Some(meta) = backends.table.service(service).await? else { return Ok(Vec::new()) };
+    let known: BTreeSet<_> = backends.table.digests(service).await?.into_iter().collect();
+    let mut pushed = backends.registry.pushed_since(&meta.repository, meta.first_applied_at).await?;
+    pushed.retain(|image| !image.tags.is_empty() && !known.contains(&image.digest));
+    // Oldest first, so that numbers follow the pushes.
+    pushed.sort_by_key(|image| image.pushed_at);
+    let mut found = Vec::new();
+    for image in pushed {
+        for recorded in record_image(backends, &meta.repository, &image.digest, now).await? {
+            if let sluice_transitions::Recorded::New(service, number) = recorded {
+                found.push(format!("{service}{number}: its event never came"));
+            }
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,145 @@
+//! Mends one environment, as the domain says.
+
+use jiff::Timestamp;
+use sluice_domain::environment::{Environment, RolloutKind};
+use sluice_domain::ids::{ExecutionName, Fence, PromotionId};
+use sluice_domain::ledger::Event;
+use sluice_domain::promotion::PromotionState;
+use sluice_domain::recovery::{ExecutionStatus, Repair, repairs};
+use sluice_domain::service::RollbackRequest;
+use sluice_executions::{ExecutionStatus as Described, Kind};
+use sluice_lambda::Failure;
+use sluice_rollback_call::RollBack;
+use sluice_transitions::{Backends, Ending, complete, end_promotion, start_promotion, start_rollback, wake_if_due};
+use std::collections::BTreeMap;
+
+/// How long a request for a rollback is kept, in seconds: one day.
+const REQUEST_KEPT: i64 = 86_400;
+
+/// Does what is missing; says what it did.
+pub async fn mend(
+    backends: &Backends,
+    roll_back: &RollBack,
+    environment: &Environment,
+    now: Timestamp,
+) -> Result<Vec<String>, Failure> {
+    let statuses = statuses(backends, environment).await?;
+    let status_of = |name: &ExecutionName| statuses.get(name).cloned().unwrap_or(ExecutionStatus::Running);
+    let mut done = Vec::new();
+    for repair in repairs(environment, status_of) {
+        done.extend(apply(backends, roll_back, environment, repair, now).await?);
+    }
+    Ok(done)
+}
+
+async fn apply(
+    backends: &Backends,
+    roll_back: &RollBack,
+    environment: &Environment,
+    repair: Repair,
+    now: Timestamp,
+) -> Result<Option<String>, Failure> {
+    let (service, name) = (&environment.service, &environment.name);
+    Ok(match repair {
+        Repair::StartPromotion(id) => {
+            start_promotion(backends, service, name, id).await?;
+            Some(format!("{} is started", id.execution(service, name)))
+        }
+        Repair::StartRollback(execution) => {
+            let fence = execution.as_str().rsplit_once("-r").and_then(|(_, digits)| digits.parse().ok());
+            start_rollback(backends, service, name, &execution, fence.map(Fence).unwrap_or(environment.fence)).await?;
+            Some(format!("{execution} is started"))
+        }
+        Repair::RecordAborted(id, why) => {
+            record_aborted(backends, environment, id, &why, now).await?;
+            Some(format!("{} is recorded as aborted: {why}", id.execution(service, name)))
+        }
+        Repair::Complete(execution) => {
+            complete(backends, service, name, &execution, now).await?;
+            Some(format!("{execution} is completed"))
+        }
+        Repair::Restore(why) => call(roll_back, environment, true, why, now).await?,
+        Repair::RollBackAgain(why) => call(roll_back, environment, restores(environment), why, now).await?,
+        Repair::Wake(id) => wake_if_due(backends, service, name, id, now).await?.then(|| format!("{id} is woken")),
+    })
+}
+
+async fn record_aborted(
+    backends: &Backends,
+    environment: &Environment,
+    id: PromotionId,
+    why: &str,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let ending = Ending {
+        state: PromotionState::Aborted,
+        event: Event::PromotionAborted,
+        by: "sluice".to_owned(),
+        reason: why.to_owned(),
+    };
+    end_promotion(backends, &environment.service, &environment.name, id, &ending, now).await?;
+    Ok(())
+}
+
+/// Whether the rollback that is under way undoes an unfinished rollout.
+fn restores(environment: &Environment) -> bool {
+    let kind = environment.under_way().map(|rollout| &rollout.kind);
+    matches!(kind, Some(RolloutKind::Rollback { restore: true, .. }))
+}
+
+/// Calls `roll-back`. The request is named after the holder that is gone, so that two sweeps are one call.
+async fn call(
+    roll_back: &RollBack,
+    environment: &Environment,
+    restore: bool,
+    why: String,
+    now: Timestamp,
+) -> Result<Option<String>, Failure> {
+    let Some(rollout) = environment.under_way() else { return Ok(None) };
+    let request = RollbackRequest {
+        id: format!("sweep-{}-{}", rollout.owner, environment.fence),
+        service: environment.service.clone(),
+        environment: environment.name.clone(),
+        to: rollout.release.filter(|_| !restore),
+        reason: Some(why),
+        by: "sluice".to_owned(),
+        restore,
+        expires: now.as_second().saturating_add(REQUEST_KEPT),
+    };
+    let answer = roll_back.call(request).await?;
+    Ok(Some(answer.message))
+}
+
+/// How each execution that matters here stands.
+async fn statuses(
+    backends: &Backends,
+    environment: &Environment,
+) -> Result<BTreeMap<ExecutionName, ExecutionStatus>, Failure> {
+    let mut found = BTreeMap::new();
+    if let Some(rollout) = environment.under_way() {
+        let kind = if rollout.promotion().is_some() { Kind::Promotion } else { Kind::Rollback };
+        found.insert(rollout.owner.clone(), status(backends, &rollout.owner, kind).await?);
+    }
+    for queued in environment.queue.iter() {
+        let name = queued.id.execution(&environment.service, &environment.name);
+        if !found.contains_key(&name) {
+            let status = status(backends, &name, Kind::Promotion).await?;
+            found.insert(name, status);
+        }
+    }
+    Ok(found)
+}
+
+async fn status(backends: &Backends, name: &ExecutionName, kind: Kind) -> Result<ExecutionStatus, Failure> {
+    Ok(match backends.executions.status(name, kind).await? {
+        Described::Running => ExecutionStatus::Running,
+        Described::NotFound => ExecutionStatus::NotFound,
+        Described::Succeeded => ExecutionStatus::Ended("succeeded".to_owned()),
+        Described::TimedOut => ExecutionStatus::Ended("timed out".to_owned()),
+        Described::Aborted => ExecutionStatus::Ended("aborted".to_owned()),
+        Described::Failed { error, .. } => {
+            let error = error.map(|error| format!(": {error}")).unwrap_or_default();
+            ExecutionStatus::Ended(format!("failed{error}"))
+        }
+    })
+}

@@ -1,0 +1,91 @@
+//! A bundle: everything needed to run a release in an environment again.
+
+use crate::canonical::{canonical_json, sha256_hex};
+use crate::ids::{Digest, Hash, ReleaseNumber};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Everything needed to run a release in an environment again. Its name is the hash of its content.
+///
+/// It never holds a Secret's content: Secrets are referenced by the pod templates and stay where they are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Bundle {
+    /// The release; none for a workload that was there before Sluice.
+    pub release: Option<ReleaseNumber>,
+    /// Its digest.
+    pub digest: Option<Digest>,
+    /// For an index, its children's digests: a runtime may report one of these as a pod's image.
+    #[serde(default)]
+    pub children: Vec<Digest>,
+    /// The Deployments, in the order they are written.
+    pub deployments: Vec<WorkloadBundle>,
+    /// Other objects of the package (Service, ServiceAccount, ...), as they are applied.
+    #[serde(default)]
+    pub objects: Vec<Value>,
+    /// The ConfigMap copies that the templates point at.
+    #[serde(default)]
+    pub config_maps: Vec<ConfigCopy>,
+}
+
+/// One Deployment of a bundle.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WorkloadBundle {
+    /// The Deployment's name.
+    pub name: String,
+    /// The container that takes the release's image; none where this Deployment does not take it.
+    pub container: Option<String>,
+    /// How many replicas; none where an autoscaler says.
+    pub replicas: Option<i32>,
+    /// What is applied: `{"spec": {...}, "metadata": {labels, annotations}}` without name, namespace and fence.
+    /// A captured one has the whole pod template; one that adopts a Deployment only what is changed.
+    pub manifest: Value,
+    /// The image of each container and init container, by name, that every pod must have.
+    pub images: BTreeMap<String, String>,
+}
+
+/// An immutable copy of a ConfigMap, named by its content: `{original}-{first 10 digits of the content's hash}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConfigCopy {
+    /// The ConfigMap it is a copy of.
+    pub original: String,
+    /// The copy's own name.
+    pub name: String,
+    /// `data`.
+    #[serde(default)]
+    pub data: BTreeMap<String, String>,
+    /// `binaryData`, base64.
+    #[serde(default)]
+    pub binary_data: BTreeMap<String, String>,
+}
+
+/// What was in an environment before a rollout's first write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Baseline {
+    /// This bundle ran.
+    Bundle {
+        /// Its name.
+        hash: Hash,
+    },
+    /// None of the service's Deployments was there: bringing it back means scaling to zero.
+    Nothing,
+}
+
+impl Bundle {
+    /// Its name: SHA-256 of its canonical JSON, and that JSON.
+    pub fn named(&self) -> Result<(Hash, Vec<u8>), serde_json::Error> {
+        let json = canonical_json(self)?;
+        let hash = Hash::parse(&sha256_hex(&json)).map_err(serde::ser::Error::custom)?;
+        Ok((hash, json))
+    }
+
+    /// The same bundle with no pods: what a failed first release is brought back to.
+    pub fn scaled_to_zero(&self) -> Bundle {
+        let mut zero = self.clone();
+        for deployment in &mut zero.deployments {
+            deployment.replicas = Some(0);
+        }
+        zero
+    }
+}

@@ -1,0 +1,263 @@
+//! An environment's state: who holds it, what runs there, what is being done to it.
+
+use crate::bundle::Baseline;
+use crate::ids::{Digest, EnvironmentName, ExecutionName, Fence, Hash, PromotionId, ReleaseNumber, ServiceName};
+use crate::ledger::Head;
+use crate::queue::Queue;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// How many completed promotions an environment keeps at hand as rollback targets; older ones are in its promotions.
+pub const COMPLETED_AT_HAND: usize = 20;
+
+/// One place where the service runs. One item of the table; every change is conditional on `v`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// The service.
+    pub service: ServiceName,
+    /// The environment's name in the pipeline.
+    pub name: EnvironmentName,
+    /// The item's version in the table; 0 before it is stored.
+    #[serde(default)]
+    pub v: u64,
+    /// Raised by every recorded decision that writes the cluster.
+    #[serde(default)]
+    pub fence: Fence,
+    /// Who may change the environment now.
+    #[serde(default)]
+    pub lease: Option<Lease>,
+    /// What the holder is doing, or the last holder did.
+    #[serde(default)]
+    pub rollout: Option<Rollout>,
+    /// What runs here, as last verified.
+    #[serde(default)]
+    pub live: Option<Live>,
+    /// What ran here before Sluice's first release: the rollback target of last resort.
+    #[serde(default)]
+    pub adopted: Option<Live>,
+    /// What completed here, newest completion first.
+    #[serde(default)]
+    pub completed: Vec<Completed>,
+    /// Automatic promotion is stopped.
+    #[serde(default)]
+    pub hold: Option<Hold>,
+    /// Promotions that want this environment.
+    #[serde(default)]
+    pub queue: Queue,
+    /// The last finished or running rollback since the last completed promotion.
+    #[serde(default)]
+    pub last_rollback: Option<LastRollback>,
+    /// Where the ledger ends.
+    #[serde(default)]
+    pub ledger: Head,
+}
+
+/// The exclusive right to change an environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lease {
+    /// The execution that has it.
+    pub owner: ExecutionName,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// What a holder does to the cluster, decision by decision.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// The execution that does it.
+    pub owner: ExecutionName,
+    /// A promotion, or the way back.
+    pub kind: RolloutKind,
+    /// The release that is to run; none when an adopted workload without release is brought back.
+    pub release: Option<ReleaseNumber>,
+    /// The pipeline version it works by.
+    pub pipeline: Hash,
+    /// How far it is.
+    pub phase: Phase,
+    /// The step of the execution at which the present phase was decided; none before the first.
+    #[serde(default)]
+    pub step: Option<u32>,
+    /// The fence of the last decision that writes the cluster.
+    pub fence: Fence,
+    /// What was there before the first write.
+    pub baseline: Option<Baseline>,
+    /// The bundle that is to run.
+    pub target: Option<Hash>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When the present phase must be over.
+    pub deadline: Timestamp,
+    /// Why it is restoring or stuck, in a sentence.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// A promotion, or the way back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum RolloutKind {
+    /// Brings a release in.
+    Promotion {
+        /// Which try of which release.
+        id: PromotionId,
+    },
+    /// Brings an earlier bundle back.
+    Rollback {
+        /// The release being left.
+        leaving: Option<ReleaseNumber>,
+        /// Who asked: a person, "invoked directly", or Sluice itself.
+        by: String,
+        /// True when it brings back what was live before an unfinished promotion (abort, a dead execution), and not
+        /// what was live before the live release: it blames and holds nothing that completed.
+        restore: bool,
+    },
+}
+
+/// How far a rollout is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The lease is taken; the cluster has not been written.
+    Starting,
+    /// The target bundle is written; its pods are awaited.
+    Rolling,
+    /// Every pod is on the release, read back from the cluster.
+    Verified,
+    /// It failed; the baseline is written and its pods are awaited.
+    Restoring,
+    /// The baseline is back, read back from the cluster.
+    Restored,
+    /// Neither forward nor back worked: a person is needed, a rollback is accepted.
+    Stuck,
+}
+
+/// What runs in the environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Live {
+    /// The release; none for a workload that was there before Sluice.
+    pub release: Option<ReleaseNumber>,
+    /// Its digest.
+    pub digest: Option<Digest>,
+    /// Everything needed to run it again.
+    pub bundle: Hash,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// A promotion that was verified here: what a rollback can return to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Completed {
+    /// The release.
+    pub release: ReleaseNumber,
+    /// Its digest.
+    pub digest: Digest,
+    /// When ECR received it.
+    pub pushed_at: Timestamp,
+    /// Everything needed to run it again.
+    pub bundle: Hash,
+    /// The pipeline version it came with.
+    pub pipeline: Hash,
+    /// When it was verified.
+    pub at: Timestamp,
+    /// When it was rolled back, if it was.
+    #[serde(default)]
+    pub rolled_back_at: Option<Timestamp>,
+}
+
+/// Automatic promotion into an environment is stopped until lifted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hold {
+    /// Who stopped it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: String,
+    /// Set by a rollback: a release pushed after `at` lifts it by itself.
+    #[serde(default)]
+    pub after_rollback: bool,
+}
+
+/// The last rollback since the last completed promotion: what a repeated call without a target is answered with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRollback {
+    /// Its execution.
+    pub execution: ExecutionName,
+    /// The release it left.
+    pub leaving: Option<ReleaseNumber>,
+    /// The release it brought back.
+    pub to: Option<ReleaseNumber>,
+    /// When it began.
+    pub at: Timestamp,
+    /// When it was verified in the cluster.
+    #[serde(default)]
+    pub finished_at: Option<Timestamp>,
+}
+
+impl Environment {
+    /// An environment that nothing has happened in.
+    pub fn new(service: ServiceName, name: EnvironmentName) -> Self {
+        Self {
+            service,
+            name,
+            v: 0,
+            fence: Fence(0),
+            lease: None,
+            rollout: None,
+            live: None,
+            adopted: None,
+            completed: Vec::new(),
+            hold: None,
+            queue: Queue::default(),
+            last_rollback: None,
+            ledger: Head::default(),
+        }
+    }
+
+    /// Whether `execution` may change this environment now.
+    pub fn is_held_by(&self, execution: &ExecutionName) -> bool {
+        self.lease.as_ref().is_some_and(|lease| lease.owner == *execution)
+    }
+
+    /// The rollout that the lease's owner is doing.
+    pub fn under_way(&self) -> Option<&Rollout> {
+        let lease = self.lease.as_ref()?;
+        self.rollout.as_ref().filter(|rollout| rollout.owner == lease.owner)
+    }
+
+    /// The completed promotion of `release` at hand here, the latest one.
+    pub fn completed_release(&self, release: ReleaseNumber) -> Option<&Completed> {
+        self.completed.iter().find(|completed| completed.release == release)
+    }
+}
+
+impl Rollout {
+    /// Which promotion it is; none for a rollback.
+    pub fn promotion(&self) -> Option<PromotionId> {
+        match self.kind {
+            RolloutKind::Promotion { id } => Some(id),
+            RolloutKind::Rollback { .. } => None,
+        }
+    }
+
+    /// The bundle that the present phase wants in the cluster, and whether without pods. None while nothing is decided.
+    pub fn wanted(&self) -> Option<Wanted<'_>> {
+        let target = self.target.as_ref();
+        match (self.phase, &self.baseline) {
+            (Phase::Starting, _) => None,
+            (Phase::Rolling | Phase::Verified, _) => target.map(Wanted::Bundle),
+            (_, Some(Baseline::Bundle { hash })) => Some(Wanted::Bundle(hash)),
+            (_, Some(Baseline::Nothing)) => target.map(Wanted::NoPods),
+            (_, None) => target.map(Wanted::Bundle),
+        }
+    }
+}
+
+/// What a phase wants in the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted<'a> {
+    /// This bundle.
+    Bundle(&'a Hash),
+    /// This bundle's objects, with no pods.
+    NoPods(&'a Hash),
+}

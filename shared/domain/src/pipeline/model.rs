@@ -1,0 +1,200 @@
+//! What a pipeline file says, checked. Also what is stored of it.
+
+use super::{Fault, Principal, Seconds, TagPattern};
+use crate::ids::{EnvironmentName, PersonName, Repository, ServiceName};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A pipeline file that has no fault, and what is odd about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Checked {
+    /// The pipeline.
+    pub pipeline: Pipeline,
+    /// What is allowed but likely not meant, in the file's order.
+    pub warnings: Vec<Fault>,
+}
+
+/// A service's way from its repository through its environments.
+///
+/// Reading a stored one refuses keys that it does not know: they would be ignored otherwise, and one may be a gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pipeline {
+    /// What is delivered.
+    pub service: ServiceName,
+    /// Where its images come from.
+    pub source: Source,
+    /// What runs in each environment.
+    pub workload: Workload,
+    /// The environments, in the order in which a release goes through them. At least one.
+    pub environments: Vec<EnvironmentSpec>,
+    /// Who decides, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub people: BTreeMap<PersonName, Person>,
+}
+
+/// Where a service's images come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// The ECR repository.
+    pub repository: Repository,
+    /// A push is a release where one of its tags matches one of these. At least one.
+    pub tags: Vec<TagPattern>,
+    /// `owner/name` at GitHub. Kept; nothing uses it in this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github: Option<String>,
+}
+
+impl Source {
+    /// Whether a push with this tag is a release.
+    pub fn takes(&self, tag: &str) -> bool {
+        self.tags.iter().any(|pattern| pattern.matches(tag))
+    }
+}
+
+/// What runs in each environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Workload {
+    /// Deployments, from manifests or adopted from the cluster.
+    Deployment(DeploymentWorkload),
+}
+
+/// One or several Deployments of the service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeploymentWorkload {
+    /// Manifest files, relative to the repository's root. Empty where the Deployments are adopted from the cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub manifests: Vec<String>,
+    /// The Deployments that run the release. Empty: every Deployment of the manifests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
+    /// The container whose image is the release. None: the only container there is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+}
+
+/// One place where the service runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EnvironmentSpec {
+    /// Its name.
+    pub name: EnvironmentName,
+    /// The EKS cluster.
+    pub cluster: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The cluster's region. None: the one that Sluice runs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// The role that is assumed to reach the cluster. None: the function's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub role: Option<String>,
+    /// Manifest files on top of the workload's; one of the same kind and name replaces the workload's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub manifests: Vec<String>,
+    /// How a release replaces another.
+    pub strategy: Strategy,
+    /// How long a rollout may take until every pod is on the release.
+    pub timeout: Seconds,
+    /// How long a rollback may take until every pod is back.
+    pub rollback_within: Seconds,
+    /// Who must agree before a rollout. None: nobody.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalSpec>,
+    /// Who may promote, abort, roll back and hold. None: any caller that IAM lets in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operators: Option<Vec<PersonName>>,
+}
+
+/// How a release replaces another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// In place, pod by pod, as the Deployment's own strategy says.
+    Rolling,
+}
+
+/// Who must agree before a rollout.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ApprovalSpec {
+    /// Who may agree or reject. At least one.
+    pub approvers: Vec<PersonName>,
+    /// How many must agree.
+    pub quorum: u32,
+    /// Whether the person who asked for the promotion is left out of the count.
+    pub four_eyes: bool,
+    /// How long people have to answer.
+    pub expires: Seconds,
+}
+
+/// A person who decides.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// As which IAM principal Sluice knows them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iam: Option<Principal>,
+    /// Kept; nothing uses it in this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slack: Option<String>,
+    /// Kept; nothing uses it in this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Kept; nothing uses it in this version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github: Option<String>,
+}
+
+impl Pipeline {
+    /// The environment of this name.
+    pub fn environment(&self, name: &EnvironmentName) -> Option<&EnvironmentSpec> {
+        self.environments
+            .iter()
+            .find(|environment| environment.name == *name)
+    }
+
+    /// The environment into which a release comes first.
+    pub fn first(&self) -> Option<&EnvironmentSpec> {
+        self.environments.first()
+    }
+
+    /// The environment after this one. None after the last, and for a name that is not in this pipeline.
+    pub fn after(&self, name: &EnvironmentName) -> Option<&EnvironmentSpec> {
+        let mut rest = self
+            .environments
+            .iter()
+            .skip_while(|environment| environment.name != *name);
+        rest.next();
+        rest.next()
+    }
+
+    /// The environment before this one, in which a release must have been verified. None before the first.
+    pub fn before(&self, name: &EnvironmentName) -> Option<&EnvironmentSpec> {
+        let place = self
+            .environments
+            .iter()
+            .position(|environment| environment.name == *name)?;
+        self.environments.get(place.checked_sub(1)?)
+    }
+
+    /// The person whose principal this caller is. `own_account` is the account that Sluice runs in: it completes
+    /// principals that are written without one.
+    ///
+    /// At most one person matches: a file in which two could is refused.
+    pub fn person_of(&self, caller_arn: &str, own_account: &str) -> Option<&PersonName> {
+        let is_caller = |person: &Person| {
+            person
+                .iam
+                .as_ref()
+                .is_some_and(|iam| iam.matches(caller_arn, own_account))
+        };
+        self.people
+            .iter()
+            .find(|(_, person)| is_caller(person))
+            .map(|(name, _)| name)
+    }
+}

@@ -1,0 +1,147 @@
+//! The pipeline file as a person meets it: what is right, what is refused and with which words.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod changes;
+mod decisions;
+mod faults;
+mod packages;
+mod properties;
+
+use super::{Checked, Pipeline, read};
+use crate::ids::{EnvironmentName, PersonName};
+
+/// Every key that this version knows.
+pub(crate) const FULL: &str = r#"service = "mc-api"
+
+[source]
+repository = "team/mc-api"
+tags = ["^[0-9a-f]{7,40}$"]
+
+[workload.deployment]
+manifests = ["deploy/api.yaml"]
+names = ["mc-api"]
+container = "api"
+
+[[environment]]
+name = "dev"
+cluster = "mc-dev-eks"
+namespace = "dev"
+
+[[environment]]
+name = "production"
+cluster = "mc-prod-eks"
+namespace = "production"
+region = "us-east-1"
+role = "arn:aws:iam::123456789012:role/sluice-production"
+manifests = ["deploy/production.yaml"]
+strategy = "rolling"
+operators = ["ana", "cara"]
+approval = { approvers = ["ana", "ben"], quorum = 1, four_eyes = true, expires = "24h" }
+timeout = "10m"
+rollback_within = "5m"
+
+[people.ana]
+iam = "arn:aws:iam::123456789012:role/sso-ana"
+
+[people.ben]
+iam = "arn:aws:iam::123456789012:user/ben"
+
+[people.cara]
+iam = "role/sso-dev:cara@example.com"
+"#;
+
+/// The account that Sluice runs in.
+pub(crate) const OWN: &str = "123456789012";
+
+pub(crate) fn pipeline(text: &str) -> Pipeline {
+    let Checked { pipeline, warnings } = read("p.toml", text).unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(warnings, []);
+    pipeline
+}
+
+/// Compares with the stored text, which is what a person reads.
+pub(crate) fn golden(name: &str, text: &str) {
+    insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!(name, text) });
+}
+
+/// The full file with one thing changed.
+pub(crate) fn with(from: &str, to: &str) -> String {
+    assert_eq!(FULL.matches(from).count(), 1, "{from} must be there once");
+    FULL.replace(from, to)
+}
+
+pub(crate) fn environment(name: &str) -> EnvironmentName {
+    EnvironmentName::parse(name).unwrap()
+}
+
+pub(crate) fn person(name: &str) -> PersonName {
+    PersonName::parse(name).unwrap()
+}
+
+/// The ARN of a caller who is this person in the full file.
+pub(crate) fn arn(name: &str) -> String {
+    match name {
+        "ana" => format!("arn:aws:sts::{OWN}:assumed-role/sso-ana/session"),
+        "ben" => format!("arn:aws:iam::{OWN}:user/ben"),
+        "cara" => format!("arn:aws:sts::{OWN}:assumed-role/sso-dev/cara@example.com"),
+        other => format!("arn:aws:sts::{OWN}:assumed-role/sso-dev/{other}@example.com"),
+    }
+}
+
+#[test]
+fn a_full_file_is_read() {
+    golden(
+        "a_full_file",
+        &serde_json::to_string_pretty(&pipeline(FULL)).unwrap(),
+    );
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let dev = pipeline(FULL).environments.remove(0);
+    assert_eq!((dev.timeout.get(), dev.rollback_within.get()), (600, 300));
+    assert_eq!(
+        (dev.strategy, dev.approval, dev.operators),
+        (super::Strategy::Rolling, None, None)
+    );
+    let short = with("quorum = 1, four_eyes = true, expires = \"24h\"", "").replace(", }", " }");
+    let approval = pipeline(&short).environments.remove(1).approval.unwrap();
+    assert_eq!(
+        (approval.quorum, approval.four_eyes, approval.expires.get()),
+        (1, false, 86_400)
+    );
+}
+
+#[test]
+fn the_example_of_the_repository_has_no_fault() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = std::fs::read_to_string(root.join("pipelines/mc-api.toml")).unwrap();
+    let pipeline = pipeline(&text);
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).map_err(|error| error.to_string());
+    let packaged = super::package(&pipeline, "pipelines/mc-api.toml", &text, read)
+        .unwrap_or_else(|faults| panic!("{faults}"));
+    assert_eq!(packaged.warnings, []);
+    for name in ["dev", "staging", "production"] {
+        let there = &packaged.package.environments[&environment(name)];
+        assert_eq!((there.manifests.len(), there.released.len()), (3, 1), "{name}");
+    }
+}
+
+#[test]
+fn neighbours_are_found_by_name() {
+    let pipeline = pipeline(FULL);
+    let name = |spec: Option<&super::EnvironmentSpec>| spec.map(|spec| spec.name.to_string());
+    assert_eq!(name(pipeline.first()).as_deref(), Some("dev"));
+    assert_eq!(
+        name(pipeline.after(&environment("dev"))).as_deref(),
+        Some("production")
+    );
+    assert_eq!(name(pipeline.after(&environment("production"))), None);
+    assert_eq!(
+        name(pipeline.before(&environment("production"))).as_deref(),
+        Some("dev")
+    );
+    assert_eq!(name(pipeline.before(&environment("dev"))), None);
+    assert_eq!(name(pipeline.after(&environment("nowhere"))), None);
+    assert_eq!(name(pipeline.before(&environment("nowhere"))), None);
+}

@@ -1,0 +1,143 @@
+//! Which approvals a new version changes, and who may publish it.
+
+use super::super::{approval_changes, may_apply};
+use super::{FULL, OWN, arn, environment, golden, pipeline, with};
+
+/// Edits of production's protection: each must be seen, and each by Ana or Ben only.
+#[test]
+fn whatever_protects_an_environment_is_guarded() {
+    let old = pipeline(FULL);
+    let edits = [
+        (
+            "approvers = [\"ana\", \"ben\"], quorum = 1",
+            "approvers = [\"ana\", \"ben\", \"cara\"], quorum = 1",
+        ),
+        ("quorum = 1, four_eyes = true", "quorum = 2"),
+        ("four_eyes = true", "four_eyes = false"),
+        ("expires = \"24h\"", "expires = \"48h\""),
+        ("operators = [\"ana\", \"cara\"]", "operators = [\"ana\"]"),
+        ("operators = [\"ana\", \"cara\"]\n", ""),
+        (
+            "approval = { approvers = [\"ana\", \"ben\"], quorum = 1, four_eyes = true, expires = \"24h\" }\n",
+            "",
+        ),
+        (
+            "iam = \"arn:aws:iam::123456789012:role/sso-ana\"",
+            "iam = \"arn:aws:iam::123456789012:role/sso-dora\"",
+        ),
+        (
+            "iam = \"arn:aws:iam::123456789012:user/ben\"",
+            "iam = \"arn:aws:iam::123456789012:user/dora\"",
+        ),
+        (
+            "iam = \"role/sso-dev:cara@example.com\"",
+            "iam = \"role/sso-dev:dora@example.com\"",
+        ),
+        ("name = \"production\"", "name = \"prod\""),
+        ("cluster = \"mc-prod-eks\"", "cluster = \"mc-other-eks\""),
+        ("namespace = \"production\"", "namespace = \"empty\""),
+        ("region = \"us-east-1\"", "region = \"us-east-2\""),
+        (
+            "role = \"arn:aws:iam::123456789012:role/sluice-production\"\n",
+            "",
+        ),
+    ];
+    for (from, to) in edits {
+        let new = pipeline(&with(from, to));
+        assert_eq!(approval_changes(&old, &new), [environment("production")], "{to}");
+        for (name, may) in [("ana", true), ("ben", true), ("cara", false), ("dora", false)] {
+            assert_eq!(
+                may_apply(&old, &new, &arn(name), OWN).is_ok(),
+                may,
+                "{name}: {to}"
+            );
+        }
+    }
+}
+
+#[test]
+fn anything_else_is_for_everybody() {
+    let old = pipeline(FULL);
+    let edits = [
+        ("approvers = [\"ana\", \"ben\"]", "approvers = [\"ben\", \"ana\"]"),
+        (
+            "operators = [\"ana\", \"cara\"]",
+            "operators = [\"cara\", \"ana\"]",
+        ),
+        ("timeout = \"10m\"", "timeout = \"15m\""),
+        ("tags = [\"^[0-9a-f]{7,40}$\"]", "tags = [\"^v[0-9]+$\"]"),
+        ("manifests = [\"deploy/production.yaml\"]", "manifests = []"),
+        ("namespace = \"dev\"", "namespace = \"dev2\""),
+        (
+            "namespace = \"dev\"",
+            "namespace = \"dev\"\napproval = { approvers = [\"ana\"] }",
+        ),
+        ("[people.ana]", "[people.dora]\niam = \"user/dora\"\n[people.ana]"),
+    ];
+    for (from, to) in edits {
+        let new = pipeline(&with(from, to));
+        assert_eq!(approval_changes(&old, &new), [], "{to}");
+        assert_eq!(may_apply(&old, &new, &arn("dora"), OWN), Ok(()), "{to}");
+    }
+}
+
+/// Another environment in production's place would be a way around its approval.
+#[test]
+fn a_second_environment_in_the_same_place_is_a_change() {
+    let without_role = with(
+        "role = \"arn:aws:iam::123456789012:role/sluice-production\"\n",
+        "",
+    );
+    let old = pipeline(&without_role);
+    let second = |more: &str| {
+        format!(
+            "{without_role}\n[[environment]]\nname = \"side\"\ncluster = \"mc-prod-eks\"\nnamespace = \"production\"\n{more}"
+        )
+    };
+    let with_role = pipeline(&second(
+        "region = \"us-east-1\"\nrole = \"arn:aws:iam::123456789012:role/x\"\n",
+    ));
+    assert_eq!(approval_changes(&old, &with_role), [environment("production")]);
+    let elsewhere = pipeline(&second("region = \"us-east-2\"\n"));
+    assert_eq!(approval_changes(&old, &elsewhere), []);
+    assert_eq!(
+        approval_changes(&with_role, &with_role),
+        [],
+        "it was there before"
+    );
+}
+
+/// Whoever makes themselves an approver in the new version is none in the old one.
+#[test]
+fn nobody_lets_themselves_in() {
+    let old = pipeline(FULL);
+    let new = with(
+        "approvers = [\"ana\", \"ben\"]",
+        "approvers = [\"ana\", \"dora\"]",
+    ) + "[people.dora]\niam = \"role/sso-dev:dora@example.com\"\n";
+    assert!(may_apply(&old, &pipeline(&new), &arn("dora"), OWN).is_err());
+}
+
+#[test]
+fn operators_alone_guard_themselves() {
+    let text = with(
+        "approval = { approvers = [\"ana\", \"ben\"], quorum = 1, four_eyes = true, expires = \"24h\" }\n",
+        "",
+    );
+    let old = pipeline(&text);
+    let new = pipeline(&text.replace("operators = [\"ana\", \"cara\"]\n", ""));
+    for (name, may) in [("ana", true), ("ben", false), ("cara", true), ("dora", false)] {
+        assert_eq!(may_apply(&old, &new, &arn(name), OWN).is_ok(), may, "{name}");
+    }
+}
+
+#[test]
+fn a_refusal_names_each_environment_and_who_may_change_it() {
+    let two = with(
+        "namespace = \"dev\"",
+        "namespace = \"dev\"\napproval = { approvers = [\"cara\"] }",
+    );
+    let (old, new) = (pipeline(&two), pipeline(&two.replace("approval = ", "#")));
+    let told = ["dora", "ana"].map(|name| may_apply(&old, &new, &arn(name), OWN).unwrap_err().to_string());
+    golden("refusals_to_apply", &told.join("\n"));
+}

@@ -1,0 +1,342 @@
+//! A rollout, decision by decision.
+
+use crate::bundle::{Baseline, Bundle};
+use crate::environment::{
+    COMPLETED_AT_HAND, Completed, Environment, Lease, Live, Phase, Rollout, RolloutKind, Wanted,
+};
+use crate::ids::{ExecutionName, Fence, Hash};
+use crate::ledger::{Event, Record};
+use crate::pipeline::Seconds;
+use crate::promotion::{Promotion, PromotionState};
+use crate::release::Release;
+use crate::wire::Caught;
+use crate::workload::{Leaving, Observation, Verdict, verdict};
+use jiff::{SignedDuration, Timestamp};
+
+/// What an execution does next to its environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Store what is there and what is to be, and write the target bundle.
+    Begin,
+    /// Nothing was written, and nothing will be: the rollout is over.
+    Abandon(String),
+    /// The recorded bundle is not wholly in the cluster: write it (again), with the recorded fence.
+    Apply,
+    /// Wait for pods.
+    Await(String),
+    /// Every pod is on the release.
+    Verify,
+    /// Bring back what was there before.
+    Restore(String),
+    /// What was there before is back.
+    Restored,
+    /// Neither forward nor back works: a person is needed.
+    Stick(String),
+    /// The rollout is over; its phase says how.
+    Over,
+}
+
+/// Decides from what is recorded and what was observed. `wanted` is the bundle of the present phase
+/// ([`Rollout::wanted`]); `caught` is the error that ended the step before, after all its retries.
+pub fn decide(
+    rollout: &Rollout,
+    wanted: Option<&Bundle>,
+    observed: &Observation,
+    caught: Option<&Caught>,
+    now: Timestamp,
+) -> Decision {
+    let Some(wanted) = wanted else {
+        return match (rollout.phase, caught.and_then(hopeless)) {
+            (Phase::Starting, Some(reason)) => Decision::Abandon(reason),
+            (Phase::Starting, None) if now >= rollout.deadline => Decision::Abandon("its time was over before it began".into()),
+            (Phase::Starting, None) => Decision::Begin,
+            (Phase::Rolling | Phase::Restoring, _) => Decision::Stick("no bundle is recorded for this phase".into()),
+            _ => Decision::Over,
+        };
+    };
+    match rollout.phase {
+        Phase::Rolling | Phase::Restoring => in_cluster(rollout, wanted, observed, caught, now),
+        Phase::Starting => Decision::Begin,
+        Phase::Verified | Phase::Restored | Phase::Stuck => Decision::Over,
+    }
+}
+
+fn in_cluster(
+    rollout: &Rollout,
+    wanted: &Bundle,
+    observed: &Observation,
+    caught: Option<&Caught>,
+    now: Timestamp,
+) -> Decision {
+    let late = now >= rollout.deadline;
+    if let Some(reason) = caught.and_then(hopeless) {
+        return give_up(rollout, reason);
+    }
+    if !is_applied(wanted, observed, rollout.fence) {
+        let reason = "the cluster could not be written in time".to_owned();
+        return if late { give_up(rollout, reason) } else { Decision::Apply };
+    }
+    let leaving = if late { Leaving::LeftAlone } else { Leaving::Awaited };
+    match verdict(wanted, observed, leaving) {
+        Verdict::Passed if rollout.phase == Phase::Rolling => Decision::Verify,
+        Verdict::Passed => Decision::Restored,
+        Verdict::Failed(reason) => give_up(rollout, reason),
+        Verdict::Inconclusive(reason) if late => give_up(rollout, format!("not ready in time: {reason}")),
+        Verdict::Inconclusive(reason) => Decision::Await(reason),
+    }
+}
+
+/// A promotion's rollout that fails goes back; the way back that fails needs a person.
+fn give_up(rollout: &Rollout, reason: String) -> Decision {
+    match (rollout.phase, &rollout.kind) {
+        (Phase::Rolling, RolloutKind::Promotion { .. }) => Decision::Restore(reason),
+        _ => Decision::Stick(reason),
+    }
+}
+
+/// Whether every Deployment of the bundle carries the decision's fence: it is the last thing that is written.
+fn is_applied(wanted: &Bundle, observed: &Observation, fence: Fence) -> bool {
+    wanted.deployments.iter().all(|deployment| {
+        observed.deployments.iter().any(|found| found.name == deployment.name && found.fence == fence)
+    })
+}
+
+/// An error that trying again does not mend. Others are left to the deadline.
+fn hopeless(caught: &Caught) -> Option<String> {
+    let hopeless = matches!(caught.error.as_str(), "Refused" | "Invalid" | "Internal");
+    hopeless.then(|| caught.cause.as_deref().and_then(sentence).unwrap_or_else(|| caught.error.clone()))
+}
+
+/// The sentence in a Lambda error's JSON: `{"errorType", "errorMessage"}`; other text as it is.
+fn sentence(cause: &str) -> Option<String> {
+    let parsed: Option<serde_json::Value> = serde_json::from_str(cause).ok();
+    let message = parsed.as_ref().and_then(|value| value.get("errorMessage")?.as_str());
+    Some(message.unwrap_or(cause).chars().take(500).collect())
+}
+
+/// Takes the lease for a promotion whose turn it is. The cluster has not been written.
+pub fn take_lease(
+    environment: &mut Environment,
+    promotion: &mut Promotion,
+    timeout: Seconds,
+    now: Timestamp,
+) -> Record {
+    let owner = promotion.execution();
+    promotion.state = PromotionState::RollingOut;
+    promotion.reason = None;
+    environment.lease = Some(Lease { owner: owner.clone(), since: now });
+    environment.rollout = Some(Rollout {
+        owner: owner.clone(),
+        kind: RolloutKind::Promotion { id: promotion.id },
+        release: Some(promotion.id.release),
+        pipeline: promotion.pipeline.clone(),
+        phase: Phase::Starting,
+        step: None,
+        fence: environment.fence,
+        baseline: None,
+        target: None,
+        started_at: now,
+        deadline: after(now, timeout),
+        reason: None,
+    });
+    Record {
+        event: Event::LeaseTaken,
+        by: "sluice".into(),
+        release: Some(promotion.id.release),
+        digest: Some(promotion.digest.clone()),
+        execution: Some(owner),
+        fence: None,
+        reason: None,
+    }
+}
+
+/// `now` and so many seconds.
+pub fn after(now: Timestamp, seconds: Seconds) -> Timestamp {
+    let seconds = i64::try_from(seconds.get()).unwrap_or(i64::MAX);
+    now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(now)
+}
+
+/// What a decision to begin needs beyond the decision itself.
+#[derive(Debug, Clone)]
+pub struct Beginning {
+    /// What was there, stored.
+    pub baseline: Baseline,
+    /// The bundle to be, stored.
+    pub target: Hash,
+    /// The highest fence seen in the cluster.
+    pub highest_fence: Fence,
+    /// How long pods have.
+    pub timeout: Seconds,
+}
+
+/// Records the first write of a rollout.
+pub fn begin(environment: &mut Environment, step: u32, beginning: Beginning, now: Timestamp) -> Option<Record> {
+    let fence = environment.fence.next(beginning.highest_fence);
+    let rollout = environment.rollout.as_mut()?;
+    rollout.phase = Phase::Rolling;
+    rollout.step = Some(step);
+    rollout.fence = fence;
+    rollout.baseline = Some(beginning.baseline);
+    rollout.target = Some(beginning.target);
+    rollout.deadline = after(now, beginning.timeout);
+    let record = record(rollout, Event::RolloutStarted, Some(fence), None);
+    environment.fence = fence;
+    Some(record)
+}
+
+/// Records that what was there before is brought back.
+pub fn restore(
+    environment: &mut Environment,
+    step: u32,
+    reason: &str,
+    highest_fence: Fence,
+    within: Seconds,
+    now: Timestamp,
+) -> Option<Record> {
+    let fence = environment.fence.next(highest_fence);
+    let rollout = environment.rollout.as_mut()?;
+    rollout.phase = Phase::Restoring;
+    rollout.step = Some(step);
+    rollout.fence = fence;
+    rollout.deadline = after(now, within);
+    rollout.reason = Some(reason.to_owned());
+    let record = record(rollout, Event::RestoreStarted, Some(fence), Some(reason));
+    environment.fence = fence;
+    Some(record)
+}
+
+/// Records a phase in which nothing is written. `captured` is the bundle as it runs, on success.
+pub fn reach(
+    environment: &mut Environment,
+    step: u32,
+    phase: Phase,
+    captured: Option<Hash>,
+    reason: Option<&str>,
+) -> Option<Record> {
+    let rollout = environment.rollout.as_mut()?;
+    rollout.phase = phase;
+    rollout.step = Some(step);
+    if let Some(captured) = captured {
+        rollout.target = Some(captured);
+    }
+    if let Some(reason) = reason {
+        rollout.reason = Some(reason.to_owned());
+    }
+    let event = match phase {
+        Phase::Verified => Event::RolloutVerified,
+        Phase::Stuck => Event::RolloutStuck,
+        _ => Event::Restored,
+    };
+    let reason = rollout.reason.clone().filter(|_| phase != Phase::Verified);
+    Some(record(rollout, event, None, reason.as_deref()))
+}
+
+fn record(rollout: &Rollout, event: Event, fence: Option<Fence>, reason: Option<&str>) -> Record {
+    Record {
+        event,
+        by: "sluice".into(),
+        release: rollout.release,
+        digest: None,
+        execution: Some(rollout.owner.clone()),
+        fence,
+        reason: reason.map(str::to_owned),
+    }
+}
+
+/// How a rollout ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    /// For the environment's ledger.
+    pub record: Record,
+    /// Whether the release that was to run runs.
+    pub verified: bool,
+    /// Why not.
+    pub reason: Option<String>,
+}
+
+/// Why a rollout cannot be completed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CompletionFault {
+    /// The lease is another's, or gone.
+    #[error("{0} does not hold the environment")]
+    NotHeld(ExecutionName),
+    /// It is not over.
+    #[error("the rollout of {0} is not over: it is {1:?}")]
+    NotOver(ExecutionName, Phase),
+}
+
+/// Ends a rollout that is Verified or Restored: gives the lease back, closes the promotion, sets what is live.
+/// `release` is the release that runs when it is verified.
+pub fn complete(
+    environment: &mut Environment,
+    execution: &ExecutionName,
+    promotion: Option<&mut Promotion>,
+    release: Option<&Release>,
+    now: Timestamp,
+) -> Result<Completion, CompletionFault> {
+    let under_way = environment.under_way().filter(|rollout| rollout.owner == *execution).cloned();
+    let rollout = under_way.ok_or_else(|| CompletionFault::NotHeld(execution.clone()))?;
+    if !matches!(rollout.phase, Phase::Verified | Phase::Restored) {
+        return Err(CompletionFault::NotOver(execution.clone(), rollout.phase));
+    }
+    let verified = rollout.phase == Phase::Verified;
+    environment.lease = None;
+    let event = match (&rollout.kind, verified) {
+        (RolloutKind::Promotion { .. }, true) => Event::PromotionCompleted,
+        (RolloutKind::Promotion { .. }, false) => Event::PromotionFailed,
+        (RolloutKind::Rollback { .. }, _) => Event::RollbackCompleted,
+    };
+    if verified {
+        set_live(environment, &rollout, release, now);
+    }
+    if let Some(promotion) = promotion {
+        environment.queue.take(promotion.id);
+        let state = if verified { PromotionState::Verified } else { PromotionState::Failed };
+        promotion.end(state, rollout.reason.clone().unwrap_or_else(|| "every pod is on the release".into()), now);
+        promotion.bundle = rollout.target.clone().filter(|_| verified);
+    }
+    let record = record(&rollout, event, None, rollout.reason.as_deref());
+    let record = Record { digest: release.map(|release| release.digest.clone()), ..record };
+    Ok(Completion { record, verified, reason: rollout.reason })
+}
+
+fn set_live(environment: &mut Environment, rollout: &Rollout, release: Option<&Release>, now: Timestamp) {
+    let Some(bundle) = rollout.target.clone() else { return };
+    let digest = release.map(|release| release.digest.clone());
+    if let (None, Some(Baseline::Bundle { hash }), Some(_)) = (&environment.live, &rollout.baseline, rollout.promotion()) {
+        let before = Live { release: None, digest: None, bundle: hash.clone(), since: rollout.started_at };
+        environment.adopted = Some(before);
+    }
+    environment.live = Some(Live { release: rollout.release, digest, bundle: bundle.clone(), since: now });
+    match (&rollout.kind, release) {
+        (RolloutKind::Promotion { .. }, Some(release)) => {
+            environment.last_rollback = None;
+            environment.completed.insert(
+                0,
+                Completed {
+                    release: release.number,
+                    digest: release.digest.clone(),
+                    pushed_at: release.pushed_at,
+                    bundle,
+                    pipeline: rollout.pipeline.clone(),
+                    at: now,
+                    rolled_back_at: None,
+                },
+            );
+            environment.completed.truncate(COMPLETED_AT_HAND);
+        }
+        _ => {
+            if let Some(last) = environment.last_rollback.as_mut().filter(|last| last.execution == rollout.owner) {
+                last.finished_at = Some(now);
+            }
+        }
+    }
+}
+
+/// The bundle of a phase, from its stored form.
+pub fn bundle_of(wanted: Wanted<'_>, stored: Bundle) -> Bundle {
+    match wanted {
+        Wanted::Bundle(_) => stored,
+        Wanted::NoPods(_) => stored.scaled_to_zero(),
+    }
+}
