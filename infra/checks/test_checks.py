@@ -7,6 +7,7 @@ import tomllib
 import unittest
 from pathlib import Path
 
+import cluster
 import machines
 import samplconfig
 import stand_in
@@ -142,6 +143,36 @@ class Template(unittest.TestCase):
         self.resources["CloseGates"]["Properties"]["CodeUri"] = "../functions/close-gates/"
         faults = template.crate_faults(self.template)
         self.assertEqual(faults, ["CloseGates has no crate functions/close-gates", "functions/check-gates is no function of the template"])
+
+
+class Cluster(unittest.TestCase):
+    def setUp(self):
+        self.roles = cluster.documents("10-rbac.yaml")
+        self.policy = cluster.documents("20-fence-policy.yaml")[0]
+        self.bindings = cluster.documents("namespace.yaml.example")
+
+    def faults(self) -> list[str]:
+        return cluster.faults_of(self.roles, self.policy, self.bindings)
+
+    def test_in_order(self):
+        self.assertEqual(self.faults(), [])
+
+    def test_a_kind_that_is_changed_unfenced(self):
+        self.roles[0]["rules"].append({"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["patch"]})
+        self.assertEqual(self.faults(), ["sluice-deployer may change jobs, which the fence does not know"])
+
+    def test_rights_that_go_round_the_fence(self):
+        self.roles[0]["rules"][0]["resources"].append("deployments/scale")
+        self.roles[0]["rules"][0]["verbs"].append("delete")
+        self.assertEqual(len(self.faults()), 3)
+
+    def test_an_observer_that_writes(self):
+        self.roles[1]["rules"][0]["verbs"].append("create")
+        self.assertEqual(self.faults(), ["sluice-observer may write"])
+
+    def test_a_group_that_is_bound_to_the_wrong_role(self):
+        self.bindings[1]["subjects"][0]["name"] = "sluice:deployers"
+        self.assertIn("namespace.yaml.example binds", self.faults()[0])
 
 
 class Samplconfig(unittest.TestCase):
