@@ -1,0 +1,26 @@
+//! One namespace of one EKS cluster: what runs there, and what is to run there.
+//!
+//! `Clusters::connect` finds the cluster, signs a token and hands out a `Namespace`, which observes Deployments and their
+//! pods, applies a bundle under a fence, and waits for pods. What is observed becomes the domain's `Observation`; every
+//! decision over it is the domain's.
+
+mod apply;
+mod autoscalers;
+mod config_maps;
+mod connection;
+mod deployments;
+mod error;
+mod fence;
+mod namespace;
+mod objects;
+mod observe;
+mod pods;
+mod reading;
+mod token;
+mod wait;
+
+pub use apply::Applied;
+pub use connection::{ClusterAddress, Clusters};
+pub use error::ClusterError;
+pub use namespace::Namespace;
+pub use wait::WaitEnd;
