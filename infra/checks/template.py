@@ -230,7 +230,7 @@ def function_faults(template: dict) -> list[str]:
             "a log with an end": bool(logs.get(group, {}).get("Properties", {}).get("RetentionInDays")),
             "JSON logs": properties["LoggingConfig"].get("LogFormat") == "JSON",
             "a name like its crate's": properties["FunctionName"] == "sluice-" + kebab(name),
-            "the table": "TABLE" in properties["Environment"]["Variables"],
+            "the table and the machines": {"TABLE", "PROMOTION_MACHINE", "ROLLBACK_MACHINE"} <= set(properties["Environment"]["Variables"]),
         }
         faults += [f"{name} lacks {what}" for what, there in wanted.items() if not there]
     return faults
