@@ -1,0 +1,66 @@
+"""The template of infra/ with the functions that cargo built for this machine: `package.py <project> <folder>`.
+
+Writes <folder>/functions/<crate>.zip, each with the binary as `bootstrap`, and <folder>/template.yaml, which names them.
+The archives are not compressed: that is where `sam deploy` would spend most of its time. Needs sam's environment.
+"""
+import sys
+import zipfile
+from pathlib import Path
+
+from samcli.yamlhelper import yaml_dump, yaml_parse
+
+
+class Missing(Exception):
+    """Functions of the template that have not been built; the message says how to."""
+
+
+def of_type(template, kind):
+    return [resource for resource in template["Resources"].values() if resource["Type"] == kind]
+
+
+def crate(function):
+    """The crate of a function: the last folder of its CodeUri."""
+    return Path(function["Properties"]["CodeUri"]).name
+
+
+def archive(binary, target):
+    """The binary as Lambda's custom runtime wants it; the same bytes for the same binary, or sam would upload it again."""
+    entry = zipfile.ZipInfo("bootstrap", date_time=(1980, 1, 1, 0, 0, 0))
+    entry.external_attr = 0o755 << 16
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as file:
+        file.writestr(entry, binary.read_bytes())
+
+
+def rewrite(template, infra, functions):
+    """Paths of the template, which are relative to infra/, as they are from anywhere."""
+    for function in of_type(template, "AWS::Serverless::Function"):
+        function["Properties"]["CodeUri"] = str(functions / f"{crate(function)}.zip")
+        function.pop("Metadata", None)  # how `sam build` builds it
+    for machine in of_type(template, "AWS::Serverless::StateMachine"):
+        machine["Properties"]["DefinitionUri"] = str((infra / machine["Properties"]["DefinitionUri"]).resolve())
+    return template
+
+
+def check(crates, binaries):
+    missing = [name for name in crates if not (binaries / name).is_file()]
+    if missing:
+        packages = " ".join(f"-p {name}" for name in missing)
+        raise Missing(f"{', '.join(missing)} of infra/template.yaml not built in {binaries}: run `cargo build {packages}`")
+
+
+def main(project, folder, binaries):
+    infra, functions = project / "infra", folder / "functions"
+    template = yaml_parse((infra / "template.yaml").read_text())
+    crates = sorted({crate(function) for function in of_type(template, "AWS::Serverless::Function")})
+    check(crates, binaries)
+    functions.mkdir(parents=True, exist_ok=True)
+    for name in crates:
+        archive(binaries / name, functions / f"{name}.zip")
+    (folder / "template.yaml").write_text(yaml_dump(rewrite(template, infra, functions)))
+
+
+if __name__ == "__main__":
+    try:
+        main(*map(Path, sys.argv[1:4]))
+    except Missing as missing:
+        sys.exit(str(missing))
