@@ -99,7 +99,7 @@ pub(super) const PERSON: Keys = Keys {
 /// Strategies of the design that this version refuses.
 pub(super) const STRATEGIES_LATER: [&str; 2] = ["canary", "blue_green"];
 
-const ALL: [&Keys; 7] = [
+pub(super) const ALL: [&Keys; 7] = [
     &ROOT,
     &SOURCE,
     &WORKLOAD,

@@ -145,3 +145,27 @@ fn neighbours_are_found_by_name() {
     assert_eq!(name(pipeline.after(&environment("nowhere"))), None);
     assert_eq!(name(pipeline.before(&environment("nowhere"))), None);
 }
+
+/// The reference page is read by people who then write a file: its example works and it names every key.
+#[test]
+fn the_reference_page_is_complete() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let page = std::fs::read_to_string(root.join("docs/pipeline.md")).unwrap();
+    let (_, rest) = page.split_once("```toml\n").unwrap();
+    pipeline(rest.split_once("```").unwrap().0);
+    for table in super::keys::ALL {
+        for key in table.known.iter().chain(table.later.iter().map(|(key, _)| key)) {
+            let named = [
+                format!("`{key}`"),
+                format!("[{key}]"),
+                format!(".{key}]"),
+                format!("[{key}."),
+            ];
+            assert!(
+                named.iter().any(|form| page.contains(form)),
+                "{key} of {} is not in docs/pipeline.md",
+                table.table
+            );
+        }
+    }
+}
