@@ -140,7 +140,9 @@ pub async fn apply_folder(client: &Client, folder: &Path, namespaces: &[String])
 /// Opts namespaces in as people do it: with the folder's `namespace.yaml.example`.
 pub async fn opt_in(client: &Client, folder: &Path, namespaces: &[String]) -> Result<()> {
     match fs::read_to_string(folder.join("namespace.yaml.example")) {
-        Ok(text) => apply_text(client, &text, namespaces).await.context("opting namespaces in"),
+        Ok(text) => apply_text(client, &text, namespaces)
+            .await
+            .context("opting namespaces in"),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error).context("reading namespace.yaml.example"),
     }

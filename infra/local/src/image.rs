@@ -10,7 +10,6 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::io::Write;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -70,36 +69,12 @@ impl Image {
 
     /// A tar archive with one file.
     fn layer(&self) -> Result<Vec<u8>> {
-        let mut header = [0_u8; 512];
-        let mut put = |at: usize, text: &str| {
-            header
-                .iter_mut()
-                .skip(at)
-                .zip(text.bytes())
-                .for_each(|(byte, new)| *byte = new);
-        };
-        put(0, "content");
-        put(100, "0000644\0");
-        put(108, "0000000\0");
-        put(116, "0000000\0");
-        put(124, &format!("{:011o}\0", self.content.len()));
-        put(136, "00000000000\0");
-        put(148, "        0");
-        put(257, "ustar\x0000");
-        let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum::<u32>() - u32::from(b'0');
-        let mut put = |at: usize, text: &str| {
-            header
-                .iter_mut()
-                .skip(at)
-                .zip(text.bytes())
-                .for_each(|(byte, new)| *byte = new);
-        };
-        put(148, &format!("{sum:06o}\0 "));
-        put(156, "0");
-        let mut archive = header.to_vec();
-        archive.write_all(self.content.as_bytes())?;
-        archive.resize(archive.len().div_ceil(512) * 512 + 1024, 0);
-        Ok(archive)
+        let mut header = tar::Header::new_ustar();
+        header.set_size(self.content.len().try_into()?);
+        header.set_mode(0o644);
+        let mut archive = tar::Builder::new(Vec::new());
+        archive.append_data(&mut header, "content", self.content.as_bytes())?;
+        Ok(archive.into_inner()?)
     }
 
     fn config(&self, layer: &str) -> Value {
@@ -239,15 +214,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_layer_is_an_archive_that_tar_reads() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("layer.tar");
-        std::fs::write(&path, Image::new("first release").layer().unwrap()).unwrap();
-        let read = std::process::Command::new("tar")
-            .arg("-xOf")
-            .arg(&path)
-            .output()
-            .unwrap();
-        assert_eq!(String::from_utf8_lossy(&read.stdout), "first release", "{read:?}");
+    fn images_differ_by_content_and_by_label() {
+        let layer = |image: Image| digest(&image.layer().unwrap());
+        assert_eq!(
+            layer(Image::new("first")),
+            layer(Image::new("first").label("a", "b"))
+        );
+        assert_ne!(layer(Image::new("first")), layer(Image::new("second")));
+        assert_ne!(
+            Image::new("first").config("l"),
+            Image::new("first").label("a", "b").config("l")
+        );
     }
 }
