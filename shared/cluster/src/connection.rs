@@ -24,7 +24,7 @@ const SESSION: &str = "sluice";
 /// How long to wait for a connection to an API server.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long an API server may say nothing. Longer than it lets a watch go on (see `wait`).
-const READ: Duration = Duration::from_secs(20);
+pub(crate) const READ: Duration = Duration::from_secs(20);
 
 /// Where a service runs: one namespace of one cluster.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

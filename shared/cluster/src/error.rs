@@ -138,7 +138,10 @@ impl ClusterError {
             403 => Self::Refused { object, message },
             404 if status.details.is_some_and(|details| details.kind == "namespaces") => Self::Missing {
                 what: format!("namespace {namespace} in cluster {cluster}"),
-                next: format!("create it with `kubectl create namespace {namespace}` and bind Sluice's role there"),
+                next: format!(
+                    "create it with `kubectl create namespace {namespace}` and bind Sluice's role there \
+                     (infra/cluster/namespace.yaml.example)"
+                ),
             },
             404 => Self::Missing { what: object, next: message },
             409 => Self::Conflict { object, message },
@@ -180,4 +183,67 @@ impl ClusterError {
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
     let causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| Error::source(*error));
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use kube::core::response::StatusDetails;
+
+    fn of(code: u16, kind: &str) -> ClusterError {
+        let details = StatusDetails {
+            name: String::new(),
+            group: String::new(),
+            kind: kind.to_owned(),
+            uid: String::new(),
+            causes: vec![],
+            retry_after_seconds: 0,
+        };
+        let status = Status::failure("said so", "").with_code(code).with_details(details);
+        ClusterError::from_kube("mc-dev-eks", "dev", "Deployment api", kube::Error::Api(status.boxed()))
+    }
+
+    #[test]
+    fn what_waiting_heals_is_transient() {
+        for (code, transient) in [
+            (400, false),
+            (401, false),
+            (403, false),
+            (404, false),
+            (408, true),
+            (409, true),
+            (410, true),
+            (415, false),
+            (422, false),
+            (429, true),
+            (500, true),
+            (503, true),
+            (504, true),
+        ] {
+            assert_eq!(of(code, "deployments").is_transient(), transient, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_where_and_why_and_what_to_do() {
+        assert_eq!(
+            of(403, "deployments").to_string(),
+            "Deployment api in namespace dev of cluster mc-dev-eks is refused: said so"
+        );
+        assert_eq!(
+            of(404, "namespaces").to_string(),
+            "namespace dev in cluster mc-dev-eks does not exist: create it with `kubectl create namespace dev` and bind \
+             Sluice's role there (infra/cluster/namespace.yaml.example)"
+        );
+        assert!(of(401, "").to_string().contains("aws eks create-access-entry --cluster-name mc-dev-eks"));
+    }
+
+    #[test]
+    fn an_error_keeps_its_causes() {
+        let error = kube::Error::ReadEvents(std::io::Error::other("the line went dead"));
+        let error = ClusterError::from_kube("mc-dev-eks", "dev", "Pods", error);
+        assert!(error.is_transient());
+        assert!(chain(&error).contains("the line went dead"), "{}", chain(&error));
+    }
 }

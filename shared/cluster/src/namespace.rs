@@ -19,7 +19,7 @@ pub struct Namespace {
 #[derive(Clone)]
 enum Way {
     /// Through EKS, with tokens that end.
-    Eks { clusters: Clusters, address: ClusterAddress },
+    Eks(Box<(Clusters, ClusterAddress)>),
     /// As somebody else made the client.
     Client(Client),
 }
@@ -33,7 +33,7 @@ impl std::fmt::Debug for Namespace {
 impl Namespace {
     pub(crate) fn of_cluster(clusters: Clusters, address: ClusterAddress) -> Self {
         let (cluster, name) = (address.cluster.clone(), address.namespace.clone());
-        Self { way: Way::Eks { clusters, address }, cluster, name }
+        Self { way: Way::Eks(Box::new((clusters, address))), cluster, name }
     }
 
     /// A namespace that is reached with a client made elsewhere, such as one of a kubeconfig.
@@ -53,7 +53,7 @@ impl Namespace {
 
     pub(crate) async fn client(&self) -> Result<Client, ClusterError> {
         match &self.way {
-            Way::Eks { clusters, address } => clusters.client(address).await,
+            Way::Eks(eks) => eks.0.client(&eks.1).await,
             Way::Client(client) => Ok(client.clone()),
         }
     }
@@ -61,7 +61,7 @@ impl Namespace {
     /// A client with a new token; none where there are no tokens of ours.
     pub(crate) async fn renewed_client(&self) -> Result<Option<Client>, ClusterError> {
         match &self.way {
-            Way::Eks { clusters, address } => clusters.renew(address).await.map(Some),
+            Way::Eks(eks) => eks.0.renew(&eks.1).await.map(Some),
             Way::Client(_) => Ok(None),
         }
     }

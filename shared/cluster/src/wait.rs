@@ -46,6 +46,9 @@ impl Namespace {
     /// `settled` is asked first of what is there, then after each change of a Deployment, ReplicaSet or pod. Connections
     /// that break and watches that expire are taken up again within `limit`; an error that waiting does not heal ends
     /// it, and so does one that lasts until the limit before anything was seen.
+    ///
+    /// It needs no right to anything but these three kinds, so what it observes does not say whether a Deployment is
+    /// autoscaled, nor the fences of other objects.
     pub async fn wait_for(
         &self,
         names: &[String],
@@ -53,7 +56,7 @@ impl Namespace {
         fence: Fence,
         settled: impl Fn(&Observation) -> bool,
     ) -> Result<WaitEnd, ClusterError> {
-        let mut wait = Wait { names, fence, settled, around: Surroundings::default(), last: None, trouble: None };
+        let mut wait = Wait { names, fence, settled, last: None, trouble: None };
         match timeout_at(Instant::now() + limit, wait.run(self)).await {
             Ok(end) => end,
             Err(_) => wait.out_of_time(self),
@@ -91,14 +94,12 @@ struct Wait<'w, S> {
     names: &'w [String],
     fence: Fence,
     settled: S,
-    around: Surroundings,
     last: Option<Observation>,
     trouble: Option<ClusterError>,
 }
 
 impl<S: Fn(&Observation) -> bool> Wait<'_, S> {
     async fn run(&mut self, namespace: &Namespace) -> Result<WaitEnd, ClusterError> {
-        self.around = self.surroundings(namespace).await?;
         let mut client = namespace.client().await?;
         loop {
             let seen_before = self.last.is_some();
@@ -109,20 +110,6 @@ impl<S: Fn(&Observation) -> bool> Wait<'_, S> {
                     client = renewed.ok_or(ClusterError::Unauthorized { cluster, message })?;
                 }
                 end => return end,
-            }
-        }
-    }
-
-    /// As patient as the watches are.
-    async fn surroundings(&mut self, namespace: &Namespace) -> Result<Surroundings, ClusterError> {
-        let mut delays = Delays::default();
-        loop {
-            match namespace.surroundings().await {
-                Err(error) if error.is_transient() => {
-                    self.trouble = Some(error);
-                    tokio::time::sleep(delays.next().unwrap_or(LONGEST_DELAY)).await;
-                }
-                other => return other,
             }
         }
     }
@@ -170,7 +157,7 @@ impl<S: Fn(&Observation) -> bool> Wait<'_, S> {
     }
 
     fn judge(&mut self, snapshot: &Snapshot<'_>) -> Option<WaitEnd> {
-        let now = observation(self.names, snapshot, &self.around);
+        let now = observation(self.names, snapshot, &Surroundings::default());
         if self.last.as_ref() == Some(&now) {
             return None;
         }
