@@ -75,6 +75,10 @@ pub enum Event {
     Unheld,
     /// A pipeline version was published.
     PipelineApplied,
+    /// A release may be neither promoted nor rolled back to.
+    Quarantined,
+    /// A release may be again.
+    Unquarantined,
 }
 
 /// What is to be recorded; number, time and hashes are added by [`append`].
@@ -315,7 +319,7 @@ mod tests {
           "release": 1,
           "reason": "push 1",
           "previous": "0000000000000000000000000000000000000000000000000000000000000000",
-          "hash": "f1b5f0e6"
+          "hash": "0a20e2aaa70758a63b33b636cff563003affd40cee821e2eb12e88bce23e97a3"
         }
         "#);
     }

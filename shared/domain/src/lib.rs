@@ -25,3 +25,5 @@ pub mod want;
 pub mod recovery;
 pub mod rollback;
 pub mod admission;
+#[cfg(test)]
+mod samples;

@@ -73,3 +73,7 @@ fn holder(environment: &Environment, status_of: &impl Fn(&ExecutionName) -> Exec
         (_, RolloutKind::Rollback { .. }) => Some(Repair::RollBackAgain(why)),
     }
 }
+
+#[cfg(test)]
+#[path = "recovery_tests.rs"]
+mod tests;

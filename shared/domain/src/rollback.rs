@@ -320,3 +320,7 @@ fn blame(
         finished_at: None,
     });
 }
+
+#[cfg(test)]
+#[path = "rollback_tests.rs"]
+mod tests;

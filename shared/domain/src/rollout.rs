@@ -340,3 +340,7 @@ pub fn bundle_of(wanted: Wanted<'_>, stored: Bundle) -> Bundle {
         Wanted::NoPods(_) => stored.scaled_to_zero(),
     }
 }
+
+#[cfg(test)]
+#[path = "rollout_tests.rs"]
+mod tests;

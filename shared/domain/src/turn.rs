@@ -164,3 +164,7 @@ pub fn end(
         reason: Some(reason.to_owned()),
     }
 }
+
+#[cfg(test)]
+#[path = "turn_tests.rs"]
+mod tests;

@@ -1,0 +1,60 @@
+# What to run, and nothing to remember: `make` lists it.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+LOCAL := target/debug/sluice-local
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Always the whole workspace: with a part of it, Cargo chooses other features of shared packages and builds them anew.
+.PHONY: build
+build: ## everything that runs here: functions, command, local environment
+	cargo build --workspace --bins
+
+.PHONY: tools
+tools: build ## what is built once and kept outside the checkout: Kubernetes, the local AWS, SAM
+	$(LOCAL) tools
+
+.PHONY: demo
+demo: tools ## watch it: push, promote, approve, fail, roll back, audit
+	$(LOCAL) run -- target/debug/demo
+
+.PHONY: up
+up: tools ## leave AWS, Kubernetes and Sluice running on this machine
+	$(LOCAL) up
+
+.PHONY: down
+down: ## end what `make up` left running
+	@if [ -x $(LOCAL) ]; then $(LOCAL) down; fi
+
+.PHONY: test
+test: check-code check-template check-build test-rust ## everything that .ci/run runs
+	@echo "make test: all passed"
+
+.PHONY: check-code
+check-code: ## format and lints; warnings are errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+
+.PHONY: check-template
+check-template: tools ## the template, the state machines, SAM's configuration
+	SLUICE_SAM_BIN="$$($(LOCAL) tools --sam-bin)" infra/checks/run
+
+# Unoptimised and without link-time optimisation: it proves that the build for arm64 works, not how small it gets.
+.PHONY: check-build
+check-build: tools ## sam build for arm64
+	PATH="$$($(LOCAL) tools --sam-bin):$$PATH" SAM_CLI_TELEMETRY=0 CARGO_PROFILE_RELEASE_LTO=off \
+	  CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+	  sam build --config-file samplconfig.toml --config-env default --build-dir target/sam-build
+
+.PHONY: test-rust
+test-rust: tools ## unit tests, and whole flows on the local AWS and Kubernetes
+	cargo test --workspace --no-run
+	$(LOCAL) run -- cargo test --workspace
+
+.PHONY: bench
+bench: tools ## how fast, against a floor measured in the same run
+	$(LOCAL) run -- target/debug/bench

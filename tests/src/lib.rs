@@ -1,0 +1,8 @@
+//! What the demo, the bench and the scenarios share: a world to act in, people who act, and what can be seen.
+
+pub mod report;
+pub mod seen;
+pub mod wait;
+pub mod world;
+
+pub use world::{Person, Said, World};
