@@ -67,6 +67,9 @@ pub enum PlanFault {
     /// A manifest of a kind that Sluice does not write.
     #[error("the package has a {0}, which Sluice does not write: apply it by other means")]
     Kind(String),
+    /// A ConfigMap of the package that no template names.
+    #[error("ConfigMap {0} is in the package, and no Deployment of it refers to it: refer to it, or apply it by other means")]
+    Unnamed(String),
     /// A value of a ConfigMap is no text.
     #[error("ConfigMap {name}: {field} is no text: put it in quotes")]
     NotText {
@@ -191,7 +194,7 @@ impl Plan<'_> {
         for manifest in manifests {
             match text_at(manifest, "/kind") {
                 "Deployment" => bundles.extend(self.unpack_deployment(package, manifest, &autoscaled)),
-                // A copy is made of each that a template names; see below for the others.
+                // Its content is in a copy.
                 "ConfigMap" => {}
                 "ServiceAccount" | "Service" | "HorizontalPodAutoscaler" | "PodDisruptionBudget" => {
                     objects.push(managed(without_server_fields(manifest)));
@@ -199,8 +202,11 @@ impl Plan<'_> {
                 other => self.faults.push(PlanFault::Kind(other.to_owned())),
             }
         }
-        objects.extend(self.unnamed_config(manifests));
         self.check_all_packaged(package, &bundles);
+        // One that a refused Deployment names is not among the copies.
+        if self.faults.is_empty() {
+            self.check_all_named();
+        }
         (bundles, objects)
     }
 
@@ -245,12 +251,12 @@ impl Plan<'_> {
         Some(deployment::packaged(name, manifest, container, found, autoscaled))
     }
 
-    /// A ConfigMap that no template names is for an application that reads it through the API, by its own name.
-    fn unnamed_config(&self, manifests: &[Value]) -> Vec<Value> {
+    /// Sluice makes copies and writes no original, so that nothing would come of a ConfigMap that no template names.
+    fn check_all_named(&mut self) {
         let named: BTreeSet<&str> = self.copies.values().map(|copy| copy.original.as_str()).collect();
-        let maps = manifests.iter().filter(|manifest| text_at(manifest, "/kind") == "ConfigMap");
-        let unnamed = maps.filter(|manifest| !named.contains(text_at(manifest, "/metadata/name")));
-        unnamed.map(|manifest| managed(without_server_fields(manifest))).collect()
+        let unnamed = self.own.keys().filter(|name| !named.contains(name.as_str()));
+        let faults: Vec<_> = unnamed.map(|name| PlanFault::Unnamed(name.clone())).collect();
+        self.faults.extend(faults);
     }
 
     fn check_all_packaged(&mut self, package: &EnvironmentPackage, bundles: &[WorkloadBundle]) {
