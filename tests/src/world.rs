@@ -58,7 +58,7 @@ impl World {
         let config = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(&local.endpoint)
             .region(aws_config::Region::new(local.region.clone()))
-            .credentials_provider(aws_credential_types::Credentials::from_keys("test", "test", None))
+            .credentials_provider(aws_credential_types::Credentials::new("test", "test", None, None, "root"))
             .load()
             .await;
         Ok(Self { local, config })
