@@ -2,6 +2,7 @@
 
 pub mod report;
 pub mod seen;
+pub mod service;
 pub mod wait;
 pub mod world;
 

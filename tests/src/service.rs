@@ -1,0 +1,133 @@
+//! A service of a test's own: a repository, namespaces and a pipeline file that nobody else uses.
+
+use crate::{Person, Said, World};
+use anyhow::{Context, Result};
+use sluice_local::image::{Image, Pushed};
+use std::path::PathBuf;
+
+/// Where environments are: in the order in which a release goes through them.
+const CLUSTERS: [&str; 3] = ["mc-staging-eks", "mc-staging-eks", "mc-prod-eks"];
+const NAMES: [&str; 3] = ["dev", "staging", "production"];
+
+/// A service of a test's own.
+#[derive(Debug, Clone)]
+pub struct Delivered {
+    /// The service, and its repository's and its Deployment's name.
+    pub name: String,
+    /// Each environment's cluster and namespace.
+    pub places: Vec<Place>,
+    world: World,
+    folder: PathBuf,
+}
+
+/// Where an environment is.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The environment.
+    pub environment: String,
+    /// Its cluster.
+    pub cluster: String,
+    /// Its namespace.
+    pub namespace: String,
+}
+
+/// How the service is delivered.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// How many of dev, staging and production.
+    pub environments: usize,
+    /// Whether the last one asks Ana or Ben.
+    pub approval: bool,
+    /// Pods in each environment.
+    pub replicas: u32,
+    /// For a rollout, such as `60s`.
+    pub timeout: String,
+    /// The content of the ConfigMap.
+    pub config: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let (timeout, config) = ("60s".to_owned(), "one".to_owned());
+        Self { environments: 1, approval: false, replicas: 2, timeout, config }
+    }
+}
+
+impl Delivered {
+    /// Makes its repository and namespaces, and publishes its pipeline as Ana.
+    pub async fn new(world: &World, name: &str, options: &Options) -> Result<Self> {
+        let ecr = aws_sdk_ecr::Client::new(&world.config);
+        ecr.create_repository().repository_name(name).send().await.context("creating the repository")?;
+        let mut places = Vec::new();
+        for (environment, cluster) in NAMES.iter().zip(CLUSTERS).take(options.environments) {
+            let namespace = world.local.cluster(cluster)?.create_test_namespace(&format!("{name}-{environment}")).await?;
+            places.push(Place { environment: (*environment).to_owned(), cluster: cluster.to_owned(), namespace });
+        }
+        let folder = std::env::temp_dir().join(format!("sluice-{}-{name}", std::process::id()));
+        let delivered = Self { name: name.to_owned(), places, world: world.clone(), folder };
+        delivered.apply(&world.person("ana").await?, options).await?;
+        Ok(delivered)
+    }
+
+    /// Writes its files and publishes them as somebody.
+    pub async fn apply(&self, person: &Person, options: &Options) -> Result<Said> {
+        std::fs::create_dir_all(&self.folder)?;
+        std::fs::write(self.folder.join("manifests.yaml"), self.manifests(options))?;
+        let file = self.folder.join("pipeline.toml");
+        std::fs::write(&file, self.pipeline(options))?;
+        let root = self.folder.display().to_string();
+        let said = person.sluice(&["apply", &file.display().to_string(), "--root", &root]).await?;
+        anyhow::ensure!(said.status == 0, "apply: {}{}", said.out, said.err);
+        Ok(said)
+    }
+
+    fn pipeline(&self, options: &Options) -> String {
+        let Self { name, places, .. } = self;
+        let mut text = format!(
+            "service = \"{name}\"\n[source]\nrepository = \"{name}\"\ntags = [\"^[0-9a-f]{{7,40}}$\"]\n\
+             [workload.deployment]\nmanifests = [\"manifests.yaml\"]\ncontainer = \"api\"\n"
+        );
+        for (number, place) in places.iter().enumerate() {
+            let Place { environment, cluster, namespace } = place;
+            text += &format!(
+                "[[environment]]\nname = \"{environment}\"\ncluster = \"{cluster}\"\nnamespace = \"{namespace}\"\n\
+                 timeout = \"{}\"\nrollback_within = \"60s\"\n",
+                options.timeout
+            );
+            if options.approval && number + 1 == places.len() {
+                text += "operators = [\"ana\", \"ben\"]\n\
+                         approval = { approvers = [\"ana\", \"ben\"], quorum = 1, expires = \"1h\" }\n";
+            }
+        }
+        text + "[people.ana]\niam = \"role/sso-ana\"\n[people.ben]\niam = \"role/sso-ben\"\n"
+    }
+
+    fn manifests(&self, options: &Options) -> String {
+        let (name, Options { replicas, config, .. }) = (&self.name, options);
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}-config}}\ndata: {{SETTING: \"{config}\"}}\n---\n\
+             apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec:\n  replicas: {replicas}\n  \
+             selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    \
+             spec:\n      containers:\n      - name: api\n        envFrom: [{{configMapRef: {{name: {name}-config}}}}]\n"
+        )
+    }
+
+    /// Pushes an image of this content under these tags.
+    pub async fn push(&self, image: &Image, tags: &[&str]) -> Result<Pushed> {
+        self.world.push(&self.name, image, tags).await
+    }
+
+    /// Where an environment is.
+    pub fn place(&self, environment: &str) -> Result<&Place> {
+        let found = self.places.iter().find(|place| place.environment == environment);
+        found.with_context(|| format!("{} has no environment {environment}", self.name))
+    }
+
+    /// Takes away what was made for it in the clusters and on disk. Rows and images go with the environment.
+    pub async fn cleanup(&self) -> Result<()> {
+        for place in &self.places {
+            self.world.local.cluster(&place.cluster)?.delete_namespace(&place.namespace).await?;
+        }
+        std::fs::remove_dir_all(&self.folder).context("removing the test's folder")
+    }
+}
