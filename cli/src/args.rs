@@ -1,0 +1,349 @@
+//! The command line. What each command does stands in its own module; the words of `--help` stand here.
+
+use crate::output::{Color, Format};
+use crate::values::{Reason, ReleaseArg, Wait};
+use clap::{Args, Parser, Subcommand};
+use sluice_domain::ids::{EnvironmentName, ServiceName};
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  unexpected: a defect, or an answer that cannot be understood
+  2  the command line, or a setting such as SLUICE_URL, is wrong
+  3  the pipeline file or the request is invalid
+  4  denied: the caller may not, or has no AWS credentials
+  5  refused: it cannot be done as things stand
+  6  not found: no such service, environment or release
+  7  unavailable: something is out of reach; try again
+  8  a ledger, or an export of one, is not whole
+  9  what was followed did not succeed
+  130  ended by Ctrl-C
+
+A release is written 42, #42 or mc-api#42. Quote the two with # in a shell.";
+
+/// Brings container images through a service's environments on EKS, and back.
+#[derive(Debug, Parser)]
+#[command(name = "sluice", version, max_term_width = 100, after_long_help = EXIT_CODES)]
+pub struct Cli {
+    /// Settings of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Settings of every command.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The Function URL of `operate`; the stack's output OperateUrl
+    #[arg(
+        long,
+        global = true,
+        env = "SLUICE_URL",
+        value_name = "URL",
+        help_heading = "Connection"
+    )]
+    pub url: Option<String>,
+    /// The region to sign for; by itself the one in the URL, else the AWS configuration's
+    #[arg(long, global = true, value_name = "REGION", help_heading = "Connection")]
+    pub region: Option<String>,
+    /// The AWS profile to act as; by itself AWS_PROFILE
+    #[arg(long, global = true, value_name = "NAME", help_heading = "Connection")]
+    pub profile: Option<String>,
+    /// How long one answer may take: 30s, 2m
+    #[arg(
+        long,
+        global = true,
+        value_name = "TIME",
+        default_value = "60s",
+        help_heading = "Connection"
+    )]
+    pub timeout: Wait,
+    /// text for people, json for programs; an error is then one JSON object on standard error
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "text",
+        help_heading = "Output"
+    )]
+    pub output: Format,
+    /// When to use colour; NO_COLOR is honoured by auto
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        value_name = "WHEN",
+        default_value = "auto",
+        help_heading = "Output"
+    )]
+    pub color: Color,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Check pipeline files, offline
+    #[command(after_help = "Examples:\n  sluice validate\n  sluice validate pipelines/mc-api.toml")]
+    Validate(Validate),
+    /// Publish a pipeline file
+    #[command(after_help = "Example:\n  sluice apply pipelines/mc-api.toml")]
+    Apply(Apply),
+    /// Show what runs where, and what is under way
+    #[command(
+        after_help = "Examples:\n  sluice status\n  sluice status mc-api --follow\n  \
+        sluice status mc-api --environment production --release 42 --follow\n\n\
+        --follow ends when nothing is under way and nothing waits: with 0 when the last\n\
+        thing followed in each environment succeeded, else with 9. With --release it ends\n\
+        when that release is verified in that environment (0), or cannot be any more (9)."
+    )]
+    Status(Status),
+    /// Show releases and where they went, newest first
+    #[command(
+        after_help = "Examples:\n  sluice history mc-api\n  sluice history mc-api --environment production --limit 5"
+    )]
+    History(History),
+    /// Bring a release into an environment
+    #[command(
+        after_help = "Examples:\n  sluice promote mc-api production\n  sluice promote mc-api production 42 --follow"
+    )]
+    Promote(Promote),
+    /// Say yes to the promotion that awaits approval
+    #[command(after_help = "Example:\n  sluice approve mc-api production 42 --reason 'looked at staging'")]
+    Approve(Answer),
+    /// Say no to the promotion that awaits approval
+    #[command(after_help = "Example:\n  sluice reject mc-api production 42 --reason 'not on a Friday'")]
+    Reject(Answer),
+    /// Stop a promotion; what it wrote is taken back
+    #[command(after_help = "Example:\n  sluice abort mc-api production 42")]
+    Abort(Abort),
+    /// Put the last good release back, at once
+    #[command(after_help = "Examples:\n  sluice rollback mc-api production\n  \
+        sluice rollback mc-api production --to 41 --reason 'errors at checkout' --follow")]
+    Rollback(Rollback),
+    /// Stop automatic promotion into an environment
+    #[command(after_help = "Example:\n  sluice hold mc-api production --reason 'sale until Monday'")]
+    Hold(Hold),
+    /// Let automatic promotion into an environment go on
+    #[command(after_help = "Example:\n  sluice unhold mc-api production")]
+    Unhold(Place),
+    /// Forbid a release: it is neither promoted nor rolled back to
+    #[command(after_help = "Example:\n  sluice quarantine mc-api 42 --reason 'CVE-2026-1234'")]
+    Quarantine(Quarantine),
+    /// Allow a release again
+    #[command(after_help = "Example:\n  sluice unquarantine mc-api 42")]
+    Unquarantine(Unquarantine),
+    /// Check or export the record of what happened in an environment
+    #[command(subcommand)]
+    Ledger(Ledger),
+}
+
+/// `sluice validate`
+#[derive(Debug, Args)]
+pub struct Validate {
+    /// Pipeline files; by itself pipelines/*.toml under the root
+    pub files: Vec<PathBuf>,
+    /// The repository's root, which manifests are relative to
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub root: PathBuf,
+}
+
+/// `sluice apply`
+#[derive(Debug, Args)]
+pub struct Apply {
+    /// The pipeline file
+    pub file: PathBuf,
+    /// The repository's root, which manifests are relative to
+    #[arg(long, value_name = "FOLDER", default_value = ".")]
+    pub root: PathBuf,
+}
+
+/// `sluice status`
+#[derive(Debug, Args)]
+pub struct Status {
+    /// One service; by itself all of them
+    #[arg(value_parser = ServiceName::parse)]
+    pub service: Option<ServiceName>,
+    /// Only this environment
+    #[arg(long, short, value_name = "NAME", value_parser = EnvironmentName::parse)]
+    pub environment: Option<EnvironmentName>,
+    /// Show progress until nothing is under way
+    #[arg(long, short)]
+    pub follow: bool,
+    /// Follow one release until it is verified in the environment, or failed
+    #[arg(long, short, value_name = "RELEASE", requires_all = ["follow", "environment", "service"])]
+    pub release: Option<ReleaseArg>,
+    /// How often to look: 1s, 500ms
+    #[arg(long, value_name = "TIME", default_value = "1s", requires = "follow")]
+    pub interval: Wait,
+}
+
+/// `sluice history`
+#[derive(Debug, Args)]
+pub struct History {
+    /// The service
+    #[arg(value_parser = ServiceName::parse)]
+    pub service: ServiceName,
+    /// Only promotions into this environment
+    #[arg(long, short, value_name = "NAME", value_parser = EnvironmentName::parse)]
+    pub environment: Option<EnvironmentName>,
+    /// How many releases, 1 to 100
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub limit: u32,
+    /// Only releases before this one
+    #[arg(long, value_name = "RELEASE")]
+    pub before: Option<ReleaseArg>,
+}
+
+/// A service and one of its environments.
+#[derive(Debug, Clone, Args)]
+pub struct Place {
+    /// The service
+    #[arg(value_parser = ServiceName::parse)]
+    pub service: ServiceName,
+    /// The environment
+    #[arg(value_parser = EnvironmentName::parse)]
+    pub environment: EnvironmentName,
+}
+
+/// `sluice promote`
+#[derive(Debug, Args)]
+pub struct Promote {
+    /// Where to.
+    #[command(flatten)]
+    pub place: Place,
+    /// The release; by itself the newest one verified in the environment before
+    pub release: Option<ReleaseArg>,
+    /// Show progress until it is verified or failed
+    #[arg(long, short)]
+    pub follow: bool,
+    /// How often to look: 1s, 500ms
+    #[arg(long, value_name = "TIME", default_value = "1s", requires = "follow")]
+    pub interval: Wait,
+}
+
+/// `sluice approve`, `sluice reject`
+#[derive(Debug, Args)]
+pub struct Answer {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+    /// The release that you looked at
+    pub release: ReleaseArg,
+    /// Why, for the ledger
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<Reason>,
+}
+
+/// `sluice abort`
+#[derive(Debug, Args)]
+pub struct Abort {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+    /// The release; by itself whatever is under way
+    pub release: Option<ReleaseArg>,
+    /// Why, for the ledger
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<Reason>,
+}
+
+/// `sluice rollback`
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+    /// A release that completed there; by itself the last good one
+    #[arg(long, value_name = "RELEASE")]
+    pub to: Option<ReleaseArg>,
+    /// Why, for the ledger
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<Reason>,
+    /// Show progress until it is verified in the cluster
+    #[arg(long, short)]
+    pub follow: bool,
+    /// How often to look: 1s, 500ms
+    #[arg(long, value_name = "TIME", default_value = "1s", requires = "follow")]
+    pub interval: Wait,
+}
+
+/// `sluice hold`
+#[derive(Debug, Args)]
+pub struct Hold {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+    /// Why, for whoever wonders
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Reason,
+}
+
+/// `sluice quarantine`
+#[derive(Debug, Args)]
+pub struct Quarantine {
+    /// The service
+    #[arg(value_parser = ServiceName::parse)]
+    pub service: ServiceName,
+    /// The release
+    pub release: ReleaseArg,
+    /// Why, for whoever wonders
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Reason,
+}
+
+/// `sluice unquarantine`
+#[derive(Debug, Args)]
+pub struct Unquarantine {
+    /// The service
+    #[arg(value_parser = ServiceName::parse)]
+    pub service: ServiceName,
+    /// The release
+    pub release: ReleaseArg,
+}
+
+/// `sluice ledger`
+#[derive(Debug, Subcommand)]
+pub enum Ledger {
+    /// Check that no entry was edited, removed or reordered
+    #[command(after_help = "Examples:\n  sluice ledger verify mc-api production\n  \
+        sluice ledger verify --file production.jsonl\n  \
+        sluice ledger verify mc-api production --file production.jsonl\n\n\
+        With --file alone the export is checked offline, against its own last line. With both,\n\
+        also against the entry that stands in Sluice's table now.")]
+    Verify(LedgerVerify),
+    /// Write every entry as a line of JSON, and where the ledger ends as the last line
+    #[command(
+        after_help = "Examples:\n  sluice ledger export mc-api production > production.jsonl\n  \
+        sluice ledger export mc-api production --file production.jsonl"
+    )]
+    Export(LedgerExport),
+}
+
+/// `sluice ledger verify`
+#[derive(Debug, Args)]
+pub struct LedgerVerify {
+    /// The service
+    #[arg(requires = "environment", required_unless_present = "file", value_parser = ServiceName::parse)]
+    pub service: Option<ServiceName>,
+    /// The environment
+    #[arg(value_parser = EnvironmentName::parse)]
+    pub environment: Option<EnvironmentName>,
+    /// An export to check
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+/// `sluice ledger export`
+#[derive(Debug, Args)]
+pub struct LedgerExport {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+    /// Where to write; by itself standard output
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}

@@ -1,0 +1,152 @@
+//! States for tests, at the worst lengths that the domain's types allow where that matters.
+#![allow(clippy::unwrap_used)]
+
+use jiff::Timestamp;
+use sluice_domain::api::*;
+use sluice_domain::environment::{Hold, Phase};
+use sluice_domain::ids::*;
+use sluice_domain::promotion::PromotionState;
+
+pub fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+pub fn name(text: &str) -> ServiceName {
+    ServiceName::parse(text).unwrap()
+}
+
+pub fn env(text: &str) -> EnvironmentName {
+    EnvironmentName::parse(text).unwrap()
+}
+
+pub fn person(text: &str) -> PersonName {
+    PersonName::parse(text).unwrap()
+}
+
+pub fn digest() -> Digest {
+    Digest::parse(&format!("sha256:{}", "1a2b3c4d".repeat(8))).unwrap()
+}
+
+pub fn hash() -> Hash {
+    Hash::parse(&"5e6f7a8b".repeat(8)).unwrap()
+}
+
+pub fn service(text: &str, environments: Vec<EnvironmentStatus>) -> ServiceStatus {
+    let newest = Some(ReleaseNumber(43));
+    ServiceStatus {
+        service: name(text),
+        repository: text.into(),
+        pipeline: hash(),
+        newest,
+        environments,
+    }
+}
+
+pub fn environment(text: &str) -> EnvironmentStatus {
+    EnvironmentStatus {
+        name: env(text),
+        live: None,
+        activity: None,
+        waiting: Vec::new(),
+        hold: None,
+        fence: Fence(7),
+    }
+}
+
+pub fn with_live(mut environment: EnvironmentStatus, release: Option<u32>) -> EnvironmentStatus {
+    let digest = release.map(|_| digest());
+    environment.live = Some(LiveStatus {
+        release: release.map(ReleaseNumber),
+        digest,
+        since: at(0),
+    });
+    environment
+}
+
+pub fn with_activity(mut environment: EnvironmentStatus, activity: Activity) -> EnvironmentStatus {
+    environment.activity = Some(activity);
+    environment
+}
+
+pub fn with_waiting(mut environment: EnvironmentStatus, waiting: WaitingStatus) -> EnvironmentStatus {
+    environment.waiting.push(waiting);
+    environment
+}
+
+pub fn held(mut environment: EnvironmentStatus) -> EnvironmentStatus {
+    environment.hold = Some(Hold {
+        by: "ana".into(),
+        at: at(0),
+        reason: "sale until Monday".into(),
+        after_rollback: false,
+    });
+    environment
+}
+
+pub fn activity(what: &str, release: Option<u32>, phase: Phase) -> Activity {
+    let execution = match (what, release) {
+        ("promotion", Some(number)) => format!("mc-api-{number}-production-1"),
+        _ => "mc-api-production-r17".into(),
+    };
+    Activity {
+        what: what.into(),
+        release: release.map(ReleaseNumber),
+        phase,
+        started_at: at(0),
+        deadline: at(601),
+        execution: ExecutionName::parse(&execution).unwrap(),
+        reason: None,
+    }
+}
+
+pub fn waiting(release: u32, state: PromotionState) -> WaitingStatus {
+    let asked = state == PromotionState::AwaitingApproval;
+    WaitingStatus {
+        release: ReleaseNumber(release),
+        attempt: 1,
+        state,
+        reason: (!asked).then(|| "behind #42, which is rolling out".into()),
+        since: at(0),
+        expires_at: asked.then(|| at(86_400)),
+        approvers: if asked {
+            vec![person("ana"), person("ben")]
+        } else {
+            Vec::new()
+        },
+        approved_by: if asked { vec![person("ana")] } else { Vec::new() },
+        quorum: if asked { 2 } else { 0 },
+    }
+}
+
+pub fn release_history(number: u32, promotions: &[(&str, PromotionState)]) -> ReleaseHistory {
+    let promotion = |(environment, state): &(&str, PromotionState)| PromotionHistory {
+        environment: env(environment),
+        attempt: 1,
+        state: *state,
+        reason: (*state != PromotionState::Verified).then(|| format!("the reason in {environment}")),
+        wanted_at: at(0),
+        ended_at: state.is_final().then(|| at(60)),
+    };
+    ReleaseHistory {
+        number: ReleaseNumber(number),
+        digest: digest(),
+        tags: vec!["0a1b2c3d4e5f".into(), "latest".into()],
+        commit: Some("0a1b2c3d4e5f60718293".into()),
+        pushed_at: at(0),
+        quarantine: None,
+        promotions: promotions.iter().map(promotion).collect(),
+    }
+}
+
+/// Text without colours, each line of which fits.
+pub fn fits(text: &str, width: usize) -> String {
+    let text = anstream::adapter::strip_str(text).to_string();
+    for line in text.lines() {
+        assert!(
+            line.chars().count() <= width,
+            "{} columns: {line}",
+            line.chars().count()
+        );
+    }
+    text
+}
