@@ -1,6 +1,6 @@
 """What an account has besides Sluice's own stack: `provision.py before` and `provision.py after <stack> <settings>`.
 
-before: the repository of the examples, the bucket that `sam deploy` uploads to, and the clusters.
+before: the repository of the examples, the bucket that `sam deploy` uploads to, and the clusters with a reader.
 after:  access entries for the stack's roles, and roles for people; prints a JSON object that describes Sluice here.
 
 settings (JSON): {"clusters": [names], "account", "region", "endpoint"}. Needs sam's environment; keys are the root's.
@@ -48,6 +48,8 @@ def before(settings):
     for cluster in settings["clusters"]:
         eks.create_cluster(name=cluster, roleArn=role, version="1.36", accessConfig={"authenticationMode": "API"},
                            resourcesVpcConfig={"subnetIds": ["subnet-local-a", "subnet-local-b"]})
+        eks.create_access_entry(clusterName=cluster, kubernetesGroups=[READER],
+                                principalArn=ensure_role(iam, settings["account"], READER))
 
 
 def outputs(stack):
@@ -65,12 +67,10 @@ def functions(stack):
 
 
 def access_entries(settings, found):
-    eks, iam = boto3.client("eks"), boto3.client("iam")
-    entries = [(found[output], [group]) for output, group in GROUPS.items()]
-    entries.append((ensure_role(iam, settings["account"], READER), [READER]))
+    eks = boto3.client("eks")
     for cluster in settings["clusters"]:
-        for role, groups in entries:
-            eks.create_access_entry(clusterName=cluster, principalArn=role, kubernetesGroups=groups)
+        for output, group in GROUPS.items():
+            eks.create_access_entry(clusterName=cluster, principalArn=found[output], kubernetesGroups=[group])
 
 
 def people(settings, found):

@@ -13,6 +13,8 @@ use crate::places;
 /// The file in an environment's folder.
 pub const FILE: &str = "environment.json";
 
+const PROFILES: &str = "aws-profiles";
+
 /// Everything that tests, the demo and people need to reach a started environment.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -35,7 +37,8 @@ pub struct Environment {
     pub invocations: PathBuf,
     /// JSON lines {at, principal, action, resource, allowed}: every permission checked of a role.
     pub permissions_log: PathBuf,
-    /// JSON lines {at, service, operation, accessKey, role, status, milliseconds}: every call of a function to AWS.
+    /// JSON lines {at, target, service, operation, method, path, function, accessKey, status, milliseconds}: every call
+    /// that a function made, to AWS or to a cluster.
     pub calls_log: PathBuf,
     /// `bin` of the virtual environment with sam, aws, cfn-lint, cargo-lambda and a python with boto3.
     pub sam_bin: PathBuf,
@@ -107,12 +110,43 @@ impl Environment {
         let unfinished = self.dir.join("environment.json.new");
         fs::write(&unfinished, whole).context("writing environment.json")?;
         fs::rename(&unfinished, self.dir.join(FILE)).context("writing environment.json")?;
-        let exports: String = self
-            .variables()
+        fs::write(self.dir.join(PROFILES), self.profiles()).context("writing the AWS profiles")?;
+        fs::write(self.dir.join("env.sh"), self.exports()).context("writing env.sh")
+    }
+
+    /// For a person's shell. The keys are in a file of profiles and not in variables, as those would win over AWS_PROFILE.
+    fn exports(&self) -> String {
+        let keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+        let mut variables = self.variables();
+        variables.retain(|(name, _)| !keys.contains(&name.as_str()));
+        variables.push((
+            "AWS_CONFIG_FILE".into(),
+            self.dir.join(PROFILES).display().to_string(),
+        ));
+        variables.push(("AWS_SHARED_CREDENTIALS_FILE".into(), "/dev/null".into()));
+        let exports = variables
             .iter()
-            .map(|(name, value)| format!("export {name}='{value}'\n"))
-            .collect();
-        fs::write(self.dir.join("env.sh"), exports).context("writing env.sh")
+            .map(|(name, value)| format!("export {name}='{value}'\n"));
+        let path = format!("export PATH=\"$PATH:{}\"\n", self.sam_bin.display());
+        std::iter::once(format!("unset {} AWS_SESSION_TOKEN\n", keys.join(" ")))
+            .chain(exports)
+            .chain([path])
+            .collect()
+    }
+
+    /// `default` is root; every person is a profile of their own, which assumes their role.
+    fn profiles(&self) -> String {
+        let people = self.sluice.iter().flat_map(|sluice| &sluice.people).map(|(name, role)| {
+            format!(
+                "\n[profile {name}]\nrole_arn = {role}\nrole_session_name = {name}\nsource_profile = default\nregion = {}\n",
+                self.region
+            )
+        });
+        let root = format!(
+            "[default]\naws_access_key_id = test\naws_secret_access_key = test\nregion = {}\n",
+            self.region
+        );
+        std::iter::once(root).chain(people).collect()
     }
 
     /// The variables that tools of AWS, kubectl and `sluice` read. The keys are root's: people's commands assume a

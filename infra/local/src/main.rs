@@ -29,7 +29,11 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Subcommands {
     /// Build what must be built before an environment can start; the first time takes minutes
-    Tools,
+    Tools {
+        /// Print only the folder that holds sam, aws, cfn-lint and cargo-lambda
+        #[arg(long)]
+        sam_bin: bool,
+    },
     /// Start an environment and leave it running
     Up(What),
     /// End the environment that `up` left running
@@ -106,7 +110,13 @@ fn report(outcome: Result<ExitCode>) -> ExitCode {
 #[tokio::main(flavor = "current_thread")]
 async fn work(command: Subcommands) -> Result<ExitCode> {
     match command {
-        Subcommands::Tools => tools::ready().await.map(|_| ExitCode::SUCCESS),
+        Subcommands::Tools { sam_bin } => {
+            let ready = tools::ready().await?;
+            if sam_bin {
+                println!("{}", ready.sam.display());
+            }
+            Ok(ExitCode::SUCCESS)
+        }
         Subcommands::Up(what) => up(&what).await,
         Subcommands::Down => down().await,
         Subcommands::Status => status(),
@@ -151,11 +161,20 @@ async fn start_or_end(options: &Options) -> Result<supervisor::Running> {
 }
 
 async fn run(what: &What, command: &[OsString]) -> Result<ExitCode> {
+    let target = places::project().join("target");
+    supervisor::sweep(&target)?;
     // A folder of its own: what `up` left running, and another `run`, are not in its way.
-    let dir = places::project().join(format!("target/local-run-{}", std::process::id()));
-    let running = start_or_end(&what.options(dir)?).await?;
+    let options = what.options(target.join(format!("local-run-{}", std::process::id())))?;
+    let running = start_or_end(&options).await?;
     let variables = running.environment.variables();
-    supervisor::supervise(running, execute(command, variables)).await?
+    let code = supervisor::supervise(running, execute(command, variables)).await??;
+    let logs = supervisor::logs(&options.dir);
+    if code == ExitCode::SUCCESS {
+        fs::remove_dir_all(&logs).with_context(|| format!("removing {}", logs.display()))?;
+    } else {
+        eprintln!("logs of AWS and Kubernetes: {}", logs.display());
+    }
+    Ok(code)
 }
 
 /// Runs the command in the terminal's foreground; a signal goes to it, and its end is awaited.
@@ -333,7 +352,7 @@ fn print_hints(environment: &Environment) {
         println!("  kubectl --context {} get pods --all-namespaces", cluster.name);
     }
     if environment.sluice.is_some() {
-        println!("  sluice status");
+        println!("  AWS_PROFILE=ana target/debug/sluice status");
     }
     println!("  sluice-local down");
 }

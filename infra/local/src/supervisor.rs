@@ -234,7 +234,7 @@ impl Running {
 
 /// Removes an environment's folder, all but its logs, which go to `<folder>-logs`.
 pub fn tidy(dir: &Path) -> Result<()> {
-    let logs = beside(dir, "-logs");
+    let logs = logs(dir);
     if dir.join("logs").is_dir() {
         remove(&logs)?;
         fs::rename(dir.join("logs"), &logs)?;
@@ -273,6 +273,11 @@ fn beside(dir: &Path, suffix: &str) -> PathBuf {
     let mut name = dir.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// Where the logs of an environment that has ended are.
+pub fn logs(dir: &Path) -> PathBuf {
+    beside(dir, "-logs")
 }
 
 /// The file whose lock the supervisor of this folder holds, with its process id inside.
@@ -343,6 +348,25 @@ impl Clock {
     fn say(&self, what: &str) {
         eprintln!("{:>5.1} s  {what}", self.0.elapsed().as_secs_f32());
     }
+}
+
+/// Removes what runs that were killed with SIGKILL have left in this folder: theirs are named `local-run-<process id>`.
+pub fn sweep(target: &Path) -> Result<()> {
+    for entry in fs::read_dir(target).into_iter().flatten() {
+        let path = entry?.path();
+        let run = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.strip_prefix("local-run-"));
+        let over = run
+            .and_then(|pid| pid.parse::<u32>().ok())
+            .is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists());
+        if over {
+            remove(&path)?;
+            remove_file(&lock_file(&path))?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs until `work` ends, a part fails, or somebody wants an end: then everything is ended, whatever happened.

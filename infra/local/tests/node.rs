@@ -1,5 +1,5 @@
 //! What pods do on the simulated node, on real API servers: `sluice-local run --without-sluice -- cargo test -p
-//! sluice-local -- --ignored`.
+//! sluice-local`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -113,7 +113,6 @@ fn deployment(image: &str, replicas: i32) -> Deployment {
 }
 
 #[tokio::test]
-#[ignore = "needs an environment"]
 async fn a_deployment_becomes_available_on_the_very_bytes_that_were_pushed() {
     let here = Here::new("deployment").await;
     let pushed = here
@@ -157,7 +156,6 @@ async fn a_deployment_becomes_available_on_the_very_bytes_that_were_pushed() {
 }
 
 #[tokio::test]
-#[ignore = "needs an environment"]
 async fn an_index_is_reported_as_what_was_asked_for() {
     let here = Here::new("index").await;
     let children = [Image::new("index").architecture("arm64"), Image::new("index")];
@@ -175,7 +173,6 @@ async fn an_index_is_reported_as_what_was_asked_for() {
 }
 
 #[tokio::test]
-#[ignore = "needs an environment"]
 async fn a_missing_image_backs_off_and_recovers_once_it_is_pushed() {
     let here = Here::new("missing").await;
     here.pod(json!({"containers": [{"name": "api", "image": format!("{}/mc-api:later", here.host)}]}))
@@ -189,7 +186,6 @@ async fn a_missing_image_backs_off_and_recovers_once_it_is_pushed() {
 }
 
 #[tokio::test]
-#[ignore = "needs an environment"]
 async fn a_crash_at_start_loops_and_says_how_it_ended() {
     let here = Here::new("crash").await;
     let image = Image::new("crash")
@@ -213,7 +209,6 @@ async fn a_crash_at_start_loops_and_says_how_it_ended() {
 }
 
 #[tokio::test]
-#[ignore = "needs an environment"]
 async fn never_ready_runs_and_is_not_ready() {
     let here = Here::new("never-ready").await;
     let pushed = here
@@ -245,7 +240,6 @@ async fn never_ready_runs_and_is_not_ready() {
 }
 
 #[tokio::test]
-#[ignore = "needs an environment"]
 async fn a_container_without_its_configmap_waits_for_it() {
     let here = Here::new("config").await;
     let pushed = here.pusher.push(&Image::new("config"), &[]).await.unwrap();
@@ -270,7 +264,6 @@ async fn a_container_without_its_configmap_waits_for_it() {
 }
 
 #[tokio::test]
-#[ignore = "needs an environment"]
 async fn jobs_complete_or_fail_by_the_exit_code() {
     let here = Here::new("jobs").await;
     for (name, code, condition) in [("good", "0", "Complete"), ("bad", "7", "Failed")] {
@@ -303,7 +296,6 @@ async fn jobs_complete_or_fail_by_the_exit_code() {
 }
 
 #[tokio::test]
-#[ignore = "needs an environment"]
 async fn init_containers_run_first_and_in_order() {
     let here = Here::new("init").await;
     let first = here.pusher.push(&Image::new("init"), &[]).await.unwrap();
@@ -327,7 +319,6 @@ async fn init_containers_run_first_and_in_order() {
 }
 
 #[tokio::test]
-#[ignore = "needs an environment"]
 async fn a_deleted_pod_goes() {
     let here = Here::new("delete").await;
     let image = Image::new("delete").label("sluice.sim/terminate-after", "300ms");
