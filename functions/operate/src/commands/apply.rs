@@ -1,0 +1,440 @@
+//! `apply`: publishes a pipeline version.
+
+use crate::door::Door;
+use crate::error::{OperateError, deciding, denied, not_authorised};
+use crate::place::who;
+use jiff::{Timestamp, Unit};
+use sluice_domain::api::{Answer, Refusal, RefusalKind};
+use sluice_domain::environment::Environment;
+use sluice_domain::ids::{EnvironmentName, Hash};
+use sluice_domain::ledger::{Event, Record};
+use sluice_domain::pipeline::{
+    Action, Caller, Fault, Faults, Pipeline, Version, approval_changes, authorise, may_apply, package, read,
+};
+use sluice_domain::service::{Meta, PipelineVersion};
+use sluice_lambda::Failure;
+use sluice_table::{Overview, Transaction};
+use sluice_transitions::load_pipeline;
+use std::collections::BTreeMap;
+
+/// A pipeline file and the manifests that it names.
+pub struct Files {
+    /// Its name, for messages.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+    /// By the path that the file names them with.
+    pub manifests: BTreeMap<String, String>,
+}
+
+/// What was read of the files, checked, with its manifests stored.
+struct Ready<'a> {
+    version: Version,
+    package: Hash,
+    files: &'a Files,
+}
+
+/// What came of it.
+struct Published {
+    changed: bool,
+    approval_changed: Vec<EnvironmentName>,
+}
+
+/// Checks the files whole, and publishes them unless they are the current version already.
+pub async fn run(
+    door: &Door,
+    caller_arn: &str,
+    files: &Files,
+    now: Timestamp,
+) -> Result<Answer, OperateError> {
+    let (version, warnings) = checked(files)?;
+    // before anything names it; the same content has the same name, so that storing it in vain harms nothing
+    let package = door.backends.table.put_json(&version.package).await?;
+    let ready = Ready {
+        version,
+        package,
+        files,
+    };
+    let published = deciding(|| publish(door, caller_arn, &ready, now)).await?;
+    Ok(Answer::Applied {
+        service: ready.version.pipeline.service,
+        version: ready.version.hash,
+        changed: published.changed,
+        approval_changed: published.approval_changed,
+        warnings: warnings.iter().map(ToString::to_string).collect(),
+    })
+}
+
+/// The version, and what is odd about it; or every fault.
+fn checked(files: &Files) -> Result<(Version, Vec<Fault>), OperateError> {
+    let Files {
+        file,
+        text,
+        manifests,
+    } = files;
+    let faulty = |faults| of_faults(file, faults);
+    let read = read(file, text).map_err(faulty)?;
+    let manifest = |path: &str| {
+        let found = manifests.get(path).cloned();
+        found.ok_or_else(|| "it did not come with the request".to_owned())
+    };
+    let packaged = package(&read.pipeline, file, text, manifest).map_err(faulty)?;
+    let version = Version::of(read.pipeline, packaged.package)
+        .map_err(|error| Failure::internal("a pipeline version has no name").caused_by(error))?;
+    Ok((version, [read.warnings, packaged.warnings].concat()))
+}
+
+fn of_faults(file: &str, Faults(faults): Faults) -> Refusal {
+    let count = match faults.len() {
+        1 => "1 fault".to_owned(),
+        count => format!("{count} faults"),
+    };
+    let message = format!("{file} has {count}. Nothing was published.");
+    Refusal {
+        faults: faults.iter().map(ToString::to_string).collect(),
+        ..Refusal::new(
+            RefusalKind::Invalid,
+            message,
+            Some(format!("sluice validate {file}")),
+        )
+    }
+}
+
+async fn publish(
+    door: &Door,
+    caller_arn: &str,
+    ready: &Ready<'_>,
+    now: Timestamp,
+) -> Result<Published, OperateError> {
+    match door
+        .backends
+        .table
+        .overview(&ready.version.pipeline.service)
+        .await?
+    {
+        None => publish_first(door, caller_arn, ready, now).await,
+        Some(before) => publish_next(door, caller_arn, ready, before, now).await,
+    }
+}
+
+/// Nothing protects a service that is not there yet: whoever IAM lets in may apply it first.
+async fn publish_first(
+    door: &Door,
+    caller_arn: &str,
+    ready: &Ready<'_>,
+    now: Timestamp,
+) -> Result<Published, OperateError> {
+    let pipeline = &ready.version.pipeline;
+    let by = who(&Caller::of(pipeline, caller_arn, &door.account));
+    let names: Vec<EnvironmentName> = names_of(pipeline).cloned().collect();
+    let meta = Meta {
+        service: pipeline.service.clone(),
+        repository: pipeline.source.repository.clone(),
+        pipeline: ready.version.hash.clone(),
+        last_number: 0,
+        newest: None,
+        first_applied_at: whole_second(now),
+        environments: names.clone(),
+        v: 0,
+    };
+    let mut transaction = Transaction::new();
+    transaction.new_service(&meta);
+    let reason = format!("version {} is the first", ready.version.hash.short());
+    let environments = names
+        .into_iter()
+        .map(|name| Environment::new(meta.service.clone(), name))
+        .collect();
+    add_records(&mut transaction, environments, &record_of(&by, reason), now);
+    add_version(door, &mut transaction, ready, by, now).await?;
+    transaction.commit(&door.backends.table).await?;
+    Ok(Published {
+        changed: true,
+        approval_changed: Vec::new(),
+    })
+}
+
+/// ECR says in whole seconds when it received an image (`imagePushedAt`); one pushed in this very second is no past.
+fn whole_second(now: Timestamp) -> Timestamp {
+    let rounding = jiff::TimestampRound::new()
+        .smallest(Unit::Second)
+        .mode(jiff::RoundMode::Floor);
+    now.round(rounding).unwrap_or(now)
+}
+
+async fn publish_next(
+    door: &Door,
+    caller_arn: &str,
+    ready: &Ready<'_>,
+    before: Overview,
+    now: Timestamp,
+) -> Result<Published, OperateError> {
+    let (pipeline, hash) = (&ready.version.pipeline, &ready.version.hash);
+    let old = load_pipeline(&door.backends.table, &pipeline.service, &before.meta.pipeline).await?;
+    let caller = Caller::of(&old, caller_arn, &door.account);
+    let status = format!("sluice status {}", pipeline.service);
+    authorise(&caller, Action::Apply, None, &old).map_err(|why| not_authorised(&why, status))?;
+    may_apply(&old, pipeline, caller_arn, &door.account).map_err(denied)?;
+    if before.meta.pipeline == *hash {
+        return Ok(Published {
+            changed: false,
+            approval_changed: Vec::new(),
+        });
+    }
+    let approval_changed = approval_changes(&old, pipeline);
+    let reason = format!(
+        "version {} takes the place of {}{}",
+        hash.short(),
+        before.meta.pipeline.short(),
+        told(&approval_changed)
+    );
+    let by = who(&caller);
+    let mut transaction = Transaction::new();
+    let environments = touched(&old, pipeline, &before);
+    transaction.update_service(&meta_after(&before, pipeline, hash), &before.meta);
+    add_records(&mut transaction, environments, &record_of(&by, reason), now);
+    add_version(door, &mut transaction, ready, by, now).await?;
+    transaction.commit(&door.backends.table).await?;
+    Ok(Published {
+        changed: true,
+        approval_changed,
+    })
+}
+
+fn told(approval_changed: &[EnvironmentName]) -> String {
+    let names: Vec<&str> = approval_changed.iter().map(EnvironmentName::as_str).collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!("; it changes who decides in {}", names.join(", "))
+    }
+}
+
+fn names_of(pipeline: &Pipeline) -> impl Iterator<Item = &EnvironmentName> {
+    pipeline.environments.iter().map(|spec| &spec.name)
+}
+
+/// Every environment of the new version, and every one that leaves with the old: its ledger says so, too.
+fn touched(old: &Pipeline, new: &Pipeline, before: &Overview) -> Vec<Environment> {
+    let leaving = names_of(old).filter(|name| new.environment(name).is_none());
+    let state = |name: &EnvironmentName| {
+        let there = before
+            .environments
+            .iter()
+            .find(|environment| environment.name == *name);
+        there
+            .cloned()
+            .unwrap_or_else(|| Environment::new(new.service.clone(), name.clone()))
+    };
+    names_of(new).chain(leaving).map(state).collect()
+}
+
+/// The new version's environments in order, then older ones that still have a state.
+fn meta_after(before: &Overview, pipeline: &Pipeline, hash: &Hash) -> Meta {
+    let has_state = |name: &&EnvironmentName| {
+        before
+            .environments
+            .iter()
+            .any(|environment| environment.name == **name)
+    };
+    let older = before
+        .meta
+        .environments
+        .iter()
+        .filter(|name| pipeline.environment(name).is_none())
+        .filter(has_state);
+    Meta {
+        repository: pipeline.source.repository.clone(),
+        pipeline: hash.clone(),
+        environments: names_of(pipeline).chain(older).cloned().collect(),
+        ..before.meta.clone()
+    }
+}
+
+fn record_of(by: &str, reason: String) -> Record {
+    Record {
+        event: Event::PipelineApplied,
+        by: by.to_owned(),
+        release: None,
+        digest: None,
+        execution: None,
+        fence: None,
+        reason: Some(reason),
+    }
+}
+
+fn add_records(
+    transaction: &mut Transaction,
+    environments: Vec<Environment>,
+    record: &Record,
+    now: Timestamp,
+) {
+    for mut environment in environments {
+        transaction.record(&mut environment, record.clone(), now);
+        transaction.update(&environment);
+    }
+}
+
+/// A version that was published before, and is applied again, is there already.
+async fn add_version(
+    door: &Door,
+    transaction: &mut Transaction,
+    ready: &Ready<'_>,
+    by: String,
+    now: Timestamp,
+) -> Result<(), OperateError> {
+    let Version { hash, pipeline, .. } = &ready.version;
+    if door
+        .backends
+        .table
+        .find_pipeline(&pipeline.service, hash)
+        .await?
+        .is_some()
+    {
+        return Ok(());
+    }
+    let value = serde_json::to_value(pipeline)
+        .map_err(|error| Failure::internal(format!("a pipeline has no JSON: {error}")))?;
+    transaction.create(&PipelineVersion {
+        hash: hash.clone(),
+        service: pipeline.service.clone(),
+        text: ready.files.text.clone(),
+        pipeline: value,
+        package: ready.package.clone(),
+        applied_at: now,
+        applied_by: by,
+    });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::samples::{at, env, environment, hash, service};
+    use sluice_domain::ids::Repository;
+
+    fn text(environments: &[&str]) -> String {
+        let environments: Vec<String> = environments
+            .iter()
+            .map(|name| {
+                format!("[[environment]]\nname = \"{name}\"\ncluster = \"mc\"\nnamespace = \"{name}\"\n")
+            })
+            .collect();
+        format!(
+            "service = \"mc-api\"\n[source]\nrepository = \"mc-api\"\ntags = [\"^v\"]\n\
+             [workload.deployment]\nmanifests = [\"api.yaml\"]\n{}",
+            environments.join("")
+        )
+    }
+
+    const MANIFEST: &str = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: api}\nspec:\n  \
+        selector: {matchLabels: {app: api}}\n  template:\n    metadata: {labels: {app: api}}\n    \
+        spec: {containers: [{name: api, image: api}]}\n";
+
+    fn files(text: String, manifests: &[(&str, &str)]) -> Files {
+        let manifests = manifests
+            .iter()
+            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
+            .collect();
+        Files {
+            file: "pipelines/mc-api.toml".into(),
+            text,
+            manifests,
+        }
+    }
+
+    fn pipeline(environments: &[&str]) -> Pipeline {
+        checked(&files(text(environments), &[("api.yaml", MANIFEST)]))
+            .unwrap()
+            .0
+            .pipeline
+    }
+
+    #[test]
+    fn whole_files_are_a_version_with_warnings() {
+        let (version, warnings) = checked(&files(text(&["dev"]), &[("api.yaml", MANIFEST)])).unwrap();
+        assert_eq!(version.pipeline.service, service());
+        assert!(
+            warnings
+                .iter()
+                .any(|warning| warning.problem.contains("longer tag")),
+            "{warnings:?}"
+        );
+    }
+
+    #[test]
+    fn a_manifest_that_did_not_come_along_is_a_fault() {
+        let Err(OperateError::Refusal(refusal)) = checked(&files(text(&["dev"]), &[])) else {
+            panic!("a refusal")
+        };
+        assert_eq!(refusal.kind, RefusalKind::Invalid);
+        insta::assert_snapshot!(format!(
+            "{refusal}\n{}\nnext: {}",
+            refusal.faults.join("\n"),
+            refusal.next.as_deref().unwrap()
+        ));
+    }
+
+    #[test]
+    fn every_fault_of_the_file_is_told() {
+        let broken = text(&["dev", "pre-prod"]).replace("[\"^v\"]", "5");
+        let Err(OperateError::Refusal(refusal)) = checked(&files(broken, &[])) else {
+            panic!("a refusal")
+        };
+        assert!(refusal.faults.len() >= 2, "{:?}", refusal.faults);
+        assert!(
+            refusal
+                .message
+                .contains(&format!("{} faults", refusal.faults.len())),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn an_environment_that_leaves_keeps_its_state_and_is_told() {
+        let meta = Meta {
+            service: service(),
+            repository: Repository::parse("old").unwrap(),
+            pipeline: hash(1),
+            last_number: 7,
+            newest: None,
+            first_applied_at: at(0),
+            environments: vec![env("dev"), env("staging"), env("qa"), env("old")],
+            v: 3,
+        };
+        let environments = vec![environment("dev"), environment("qa"), environment("old")];
+        let before = Overview { meta, environments };
+        let (old, new) = (
+            pipeline(&["dev", "staging", "qa"]),
+            pipeline(&["dev", "production"]),
+        );
+        let after = meta_after(&before, &new, &hash(2));
+        assert_eq!(
+            after.environments,
+            [env("dev"), env("production"), env("qa"), env("old")]
+        );
+        assert_eq!(
+            (after.last_number, after.repository.as_str(), after.v),
+            (7, "mc-api", 3)
+        );
+        let names: Vec<_> = touched(&old, &new, &before)
+            .into_iter()
+            .map(|one| (one.name, one.v))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                (env("dev"), 1),
+                (env("production"), 0),
+                (env("staging"), 0),
+                (env("qa"), 1)
+            ]
+        );
+    }
+
+    #[test]
+    fn what_is_pushed_in_the_second_of_the_first_apply_is_no_past() {
+        let now = Timestamp::from_millisecond(1_700_000_000_999).unwrap();
+        assert_eq!(whole_second(now), at(1_700_000_000));
+    }
+}

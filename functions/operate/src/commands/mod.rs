@@ -1,0 +1,24 @@
+//! The commands, one module for each group.
+
+pub mod abort;
+pub mod apply;
+pub mod history;
+pub mod hold;
+pub mod ledger;
+pub mod promote;
+pub mod quarantine;
+pub mod rollback;
+pub mod status;
+pub mod vote;
+
+use sluice_domain::api::Answer;
+use sluice_domain::ids::ExecutionName;
+
+/// The answer of a command that did what it was asked.
+fn done(message: String, next: Option<String>, execution: Option<ExecutionName>) -> Answer {
+    Answer::Done {
+        message,
+        next,
+        execution,
+    }
+}

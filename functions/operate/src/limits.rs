@@ -1,0 +1,108 @@
+//! What a request may hold beyond its types. The command checks the same; another client may not.
+
+use crate::error::{OperateError, invalid};
+use sluice_domain::api::Request;
+
+/// The longest reason, in characters: it is shown on one line, and kept in each ledger entry it leads to.
+const LONGEST_REASON: usize = 500;
+/// The longest file name, in characters: it is repeated in each fault.
+const LONGEST_FILE_NAME: usize = 300;
+/// The most rows of `history`.
+const MOST_RELEASES: u32 = 100;
+/// The most entries of a page of the ledger.
+const MOST_ENTRIES: u32 = 500;
+
+/// Refuses what is too long, too many, or not printable.
+pub fn check(request: &Request) -> Result<(), OperateError> {
+    match request {
+        Request::Apply { file, .. } => line("file", file, LONGEST_FILE_NAME, "sluice apply --help"),
+        Request::History { limit, .. } => count("limit", *limit, MOST_RELEASES, "sluice history --help"),
+        Request::Ledger { limit, .. } => count("limit", *limit, MOST_ENTRIES, "sluice ledger --help"),
+        Request::Hold { reason, .. } => line("reason", reason, LONGEST_REASON, "sluice hold --help"),
+        Request::Quarantine { reason, .. } => {
+            line("reason", reason, LONGEST_REASON, "sluice quarantine --help")
+        }
+        Request::Approve {
+            reason: Some(reason), ..
+        } => line("reason", reason, LONGEST_REASON, "sluice approve --help"),
+        Request::Reject {
+            reason: Some(reason), ..
+        } => line("reason", reason, LONGEST_REASON, "sluice reject --help"),
+        Request::Abort {
+            reason: Some(reason), ..
+        } => line("reason", reason, LONGEST_REASON, "sluice abort --help"),
+        Request::Rollback {
+            reason: Some(reason), ..
+        } => line("reason", reason, LONGEST_REASON, "sluice rollback --help"),
+        _ => Ok(()),
+    }
+}
+
+fn line(field: &str, text: &str, most: usize, next: &str) -> Result<(), OperateError> {
+    let length = text.chars().count();
+    let found = if text.trim().is_empty() {
+        "is empty".to_owned()
+    } else if length > most {
+        format!("has {length} characters")
+    } else if text.chars().any(char::is_control) {
+        "has a line break or another control character".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(invalid(
+        format!("Field `{field}` {found}; right would be 1 to {most} characters on one line."),
+        next,
+    ))
+}
+
+fn count(field: &str, found: u32, most: u32, next: &str) -> Result<(), OperateError> {
+    if (1..=most).contains(&found) {
+        return Ok(());
+    }
+    Err(invalid(
+        format!("Field `{field}` is {found}; right would be 1 to {most}."),
+        next,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use serde_json::json;
+
+    fn message(request: serde_json::Value) -> Option<String> {
+        match check(&serde_json::from_value(request).unwrap()) {
+            Ok(()) => None,
+            Err(OperateError::Refusal(refusal)) => Some(refusal.message),
+            Err(OperateError::Failure(failure)) => panic!("{failure}"),
+        }
+    }
+
+    #[test]
+    fn what_is_beyond_a_limit_is_named() {
+        let hold = |reason: &str| json!({"command": "hold", "service": "mc-api", "environment": "dev", "reason": reason});
+        let history = |limit: u32| json!({"command": "history", "service": "mc-api", "limit": limit});
+        assert_eq!(message(hold("sale")), None);
+        assert_eq!(message(hold(&"x".repeat(500))), None);
+        assert_eq!(message(history(1)), None);
+        assert_eq!(message(history(100)), None);
+        let told: Vec<_> = [
+            hold(" "),
+            hold(&"x".repeat(501)),
+            hold("a\u{1b}[2J"),
+            history(0),
+            history(101),
+        ]
+        .into_iter()
+        .map(|request| message(request).unwrap())
+        .collect();
+        insta::assert_snapshot!(told.join("\n"), @"
+        Field `reason` is empty; right would be 1 to 500 characters on one line.
+        Field `reason` has 501 characters; right would be 1 to 500 characters on one line.
+        Field `reason` has a line break or another control character; right would be 1 to 500 characters on one line.
+        Field `limit` is 0; right would be 1 to 100.
+        Field `limit` is 101; right would be 1 to 100.
+        ");
+    }
+}
