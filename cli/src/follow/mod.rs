@@ -66,12 +66,14 @@ pub async fn run(client: &Client, output: &Output, goal: Goal, interval: Duratio
         ended: BTreeMap::new(),
         nowhere: 0,
     };
+    // Ctrl-C first: it is heard from the first poll on, and nothing may be printed before it is.
     tokio::select! {
-        done = follower.follow(interval) => done,
+        biased;
         _ = tokio::signal::ctrl_c() => {
             output.remark("Stopped watching. What is under way goes on: nothing was changed.");
             Err(Failure::new(Exit::Interrupted, "Interrupted."))
         }
+        done = follower.follow(interval) => done,
     }
 }
 

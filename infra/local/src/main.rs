@@ -154,7 +154,9 @@ async fn start_or_end(options: &Options) -> Result<supervisor::Running> {
         started = starting => started,
         _ = asked_to_end() => Err(anyhow::anyhow!("ended before it was ready")),
     };
-    if started.is_err() && supervisor::holder(&options.dir)?.is_none() {
+    // A child that was just forked may still hold the lock for an instant: it is ours all the same.
+    let own = i32::try_from(std::process::id()).ok();
+    if started.is_err() && supervisor::holder(&options.dir)?.is_none_or(|holder| Some(holder) == own) {
         supervisor::tidy(&options.dir)?;
     }
     started
