@@ -47,7 +47,11 @@ fn push(event: &Value) -> Result<Heard, String> {
 /// The tag: an untagged push has an empty one, or none. The image's tags are read from ECR, so a tag that is no text
 /// is as good as none.
 fn tag(detail: &Value) -> Option<String> {
-    detail.get("image-tag").and_then(Value::as_str).filter(|tag| !tag.is_empty()).map(str::to_owned)
+    detail
+        .get("image-tag")
+        .and_then(Value::as_str)
+        .filter(|tag| !tag.is_empty())
+        .map(str::to_owned)
 }
 
 fn is(object: &Value, field: &str, right: &str) -> Result<(), String> {
@@ -86,7 +90,8 @@ mod tests {
             words.prop_map(Value::from),
             "sha256:[0-9a-f]{64}".prop_map(Value::from),
         ];
-        let field = "source|detail-type|detail|action-type|result|repository-name|image-digest|image-tag|.{0,6}";
+        let field =
+            "source|detail-type|detail|action-type|result|repository-name|image-digest|image-tag|.{0,6}";
         leaf.prop_recursive(4, 64, 10, move |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
@@ -125,10 +130,17 @@ mod tests {
 
     #[test]
     fn a_tag_that_is_no_text_is_no_reason_to_miss_a_push() {
-        for (tag, read) in [(json!("v1"), Some("v1")), (json!(""), None), (json!(null), None), (json!(["v1"]), None)] {
+        for (tag, read) in [
+            (json!("v1"), Some("v1")),
+            (json!(""), None),
+            (json!(null), None),
+            (json!(["v1"]), None),
+        ] {
             let mut event = good();
             event["detail"]["image-tag"] = tag;
-            let Heard::Push { tag, .. } = parse(&event) else { panic!("{event}") };
+            let Heard::Push { tag, .. } = parse(&event) else {
+                panic!("{event}")
+            };
             assert_eq!(tag.as_deref(), read);
         }
     }
@@ -137,8 +149,14 @@ mod tests {
     fn noise_says_what_it_is() {
         let mut event = good();
         event["detail"]["action-type"] = json!("DELETE");
-        assert_eq!(parse(&event), Heard::Noise("field `action-type` is `DELETE`, not `PUSH`".to_owned()));
-        assert_eq!(parse(&json!([1])), Heard::Noise("field `source` is missing".to_owned()));
+        assert_eq!(
+            parse(&event),
+            Heard::Noise("field `action-type` is `DELETE`, not `PUSH`".to_owned())
+        );
+        assert_eq!(
+            parse(&json!([1])),
+            Heard::Noise("field `source` is missing".to_owned())
+        );
     }
 
     proptest! {

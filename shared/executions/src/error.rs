@@ -85,3 +85,61 @@ impl ExecutionsError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use aws_sdk_sfn::operation::send_task_success::SendTaskSuccessError;
+    use aws_sdk_sfn::operation::start_execution::StartExecutionError;
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::ErrorMetadata;
+
+    fn answered<E>(error: E) -> SdkError<E, HttpResponse> {
+        SdkError::service_error(
+            error,
+            HttpResponse::new(StatusCode::try_from(400).unwrap(), SdkBody::from("token-7")),
+        )
+    }
+
+    #[test]
+    fn what_is_said_of_a_token_is_not_kept() {
+        for code in [
+            "ValidationException",
+            "AccessDeniedException",
+            "ThrottlingException",
+        ] {
+            let said = ErrorMetadata::builder()
+                .code(code)
+                .message("1 validation error: token-7 is too long")
+                .build();
+            let error = ExecutionsError::of_token_call(
+                "SendTaskSuccess",
+                answered(SendTaskSuccessError::generic(said)),
+            );
+            let text = format!("{error} {error:?} {}", error.source().unwrap());
+            assert!(!text.contains("token-7"), "{text}");
+            assert!(text.contains(code), "{text}");
+        }
+    }
+
+    #[test]
+    fn failures_are_told_apart() {
+        let of = |code| {
+            let said = ErrorMetadata::builder().code(code).build();
+            ExecutionsError::of("StartExecution", answered(StartExecutionError::generic(said)))
+        };
+        assert!(of("ThrottlingException").is_transient());
+        assert!(matches!(
+            of("AccessDeniedException"),
+            ExecutionsError::Denied { .. }
+        ));
+        assert!(matches!(
+            of("StateMachineDoesNotExist"),
+            ExecutionsError::Refused { .. }
+        ));
+        let lost = SdkError::<StartExecutionError, HttpResponse>::timeout_error("no answer");
+        assert!(ExecutionsError::of("StartExecution", lost).is_transient());
+    }
+}

@@ -174,9 +174,14 @@ impl Executions {
         }
     }
 
+    /// The ARN of an execution, whether or not it was started.
+    pub fn arn(&self, name: &ExecutionName, kind: Kind) -> String {
+        self.machine(kind).execution(name)
+    }
+
     /// How an execution is.
     pub async fn status(&self, name: &ExecutionName, kind: Kind) -> Result<ExecutionStatus, ExecutionsError> {
-        let arn = self.machine(kind).execution(name);
+        let arn = self.arn(name, kind);
         match self.client.describe_execution().execution_arn(arn).send().await {
             Ok(described) => Ok(status_of(described)),
             Err(error) if is_unknown(error.as_service_error()) => Ok(ExecutionStatus::NotFound),
@@ -262,5 +267,83 @@ impl ExecutionStatus {
     /// Whether it will do nothing more. One that cannot be found does nothing more, unless it is yet to be started.
     pub fn is_over(&self) -> bool {
         !matches!(self, Self::Running)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const ARN: &str = "arn:aws:states:eu-west-1:123456789012:stateMachine:sluice-promotion";
+
+    #[test]
+    fn an_execution_has_the_same_arn_for_every_version_of_its_machine() {
+        let name = ExecutionName::parse("mc-api-42-production-1").unwrap();
+        let right = "arn:aws:states:eu-west-1:123456789012:execution:sluice-promotion:mc-api-42-production-1";
+        for arn in [ARN.to_owned(), format!("{ARN}:7"), format!("{ARN}:live")] {
+            let machine = MachineArn::parse(&arn).unwrap();
+            assert_eq!(
+                (machine.execution(&name).as_str(), machine.to_string()),
+                (right, arn)
+            );
+        }
+        let china = MachineArn::parse("arn:aws-cn:states:cn-north-1:123456789012:stateMachine:m").unwrap();
+        assert!(
+            china
+                .execution(&name)
+                .starts_with("arn:aws-cn:states:cn-north-1:123456789012:execution:m:")
+        );
+    }
+
+    #[test]
+    fn what_is_no_state_machine_is_refused() {
+        let express = "arn:aws:states:eu-west-1:123456789012:express:m:e";
+        for bad in [
+            "",
+            "sluice-promotion",
+            "arn:aws:lambda:eu-west-1:1:function:f",
+            express,
+            &format!("{ARN}:1:2"),
+        ] {
+            let error = MachineArn::parse(bad).unwrap_err();
+            assert!(
+                error
+                    .to_string()
+                    .starts_with(&format!("`{bad}` is no state machine")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_what_is_known_to_be_over_is_over() {
+        let described = |status| {
+            let machine = DescribeExecutionOutput::builder()
+                .execution_arn("e")
+                .state_machine_arn("m");
+            status_of(
+                machine
+                    .status(status)
+                    .start_date(aws_sdk_sfn::primitives::DateTime::from_secs(1))
+                    .build()
+                    .unwrap(),
+            )
+        };
+        for status in [
+            Reported::Running,
+            Reported::PendingRedrive,
+            Reported::from("SOMETHING_NEW"),
+        ] {
+            assert!(!described(status).is_over());
+        }
+        for status in [
+            Reported::Succeeded,
+            Reported::Failed,
+            Reported::TimedOut,
+            Reported::Aborted,
+        ] {
+            assert!(described(status).is_over());
+        }
     }
 }

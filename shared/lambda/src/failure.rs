@@ -153,3 +153,79 @@ impl From<Failure> for Diagnostic {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Told {
+        text: &'static str,
+        #[source]
+        source: Option<Box<Told>>,
+    }
+
+    fn told(text: &'static str, source: Option<Told>) -> Told {
+        Told {
+            text,
+            source: source.map(Box::new),
+        }
+    }
+
+    #[test]
+    fn names_on_the_wire_are_the_architectures() {
+        let names: Vec<_> = Failure::NAMES.iter().map(|name| name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "Preempted",
+                "Transient",
+                "Conflict",
+                "Refused",
+                "Invalid",
+                "Internal"
+            ]
+        );
+        // an execution is woken with the same name that a function raises
+        assert_eq!(ErrorName::Preempted.as_str(), sluice_executions::PREEMPTED);
+        for name in Failure::NAMES {
+            let diagnostic = Diagnostic::from(Failure::new(name, "why"));
+            assert_eq!(
+                (diagnostic.error_type.as_str(), diagnostic.error_message.as_str()),
+                (name.as_str(), "why")
+            );
+        }
+    }
+
+    #[test]
+    fn a_failure_tells_every_cause_once() {
+        let chain = || {
+            told(
+                "the table did not answer",
+                Some(told("timed out", Some(told("after 5 s", None)))),
+            )
+        };
+        let failure = Failure::from_error(ErrorName::Transient, chain());
+        assert_eq!(
+            failure.in_full(),
+            "the table did not answer: timed out: after 5 s"
+        );
+        let failure = Failure::internal("a record is lost").caused_by(chain());
+        assert_eq!(
+            failure.in_full(),
+            "a record is lost: the table did not answer: timed out: after 5 s"
+        );
+        let repeated = told("refused: no right", Some(told("no right", None)));
+        assert_eq!(
+            Failure::from_error(ErrorName::Refused, repeated).in_full(),
+            "refused: no right"
+        );
+    }
+
+    #[test]
+    fn a_text_of_any_length_fits_the_wire() {
+        let diagnostic = Diagnostic::from(Failure::internal("\u{e9}".repeat(LONGEST * 2)));
+        assert_eq!(diagnostic.error_message.chars().count(), LONGEST);
+    }
+}

@@ -83,3 +83,57 @@ fn understood<P: DeserializeOwned>(payload: Value) -> Result<P, Failure> {
         ))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::failure::ErrorName;
+    use lambda_runtime::{Context, Diagnostic};
+    use serde_json::json;
+    use sluice_domain::wire::Step;
+
+    async fn asked(payload: Value) -> Result<u32, Failure> {
+        answer(
+            &|event: Invocation<Step>| async move { Ok(event.payload.step) },
+            LambdaEvent::new(payload, Context::default()),
+        )
+        .await
+    }
+
+    fn step() -> Value {
+        json!({
+            "work": {"service": "mc-api", "environment": "dev", "release": 1, "attempt": 1},
+            "execution": "mc-api-1-dev-1",
+            "step": 4,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_payload_reaches_the_handler() {
+        assert_eq!(asked(step()).await.unwrap(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_payload_that_is_none_names_the_field() {
+        let mut bad = step();
+        bad.as_object_mut()
+            .unwrap()
+            .insert("work".to_owned(), json!({"service": "MC", "environment": "dev"}));
+        let failure = asked(bad).await.unwrap_err();
+        assert_eq!(failure.name(), ErrorName::Invalid);
+        assert!(
+            failure
+                .to_string()
+                .contains("field `work.service`: service name `MC`"),
+            "{failure}"
+        );
+        let diagnostic = Diagnostic::from(asked(json!([])).await.unwrap_err());
+        assert_eq!(diagnostic.error_type, "Invalid");
+    }
+
+    #[test]
+    fn the_time_has_milliseconds() {
+        assert_eq!(now().subsec_nanosecond() % 1_000_000, 0);
+    }
+}

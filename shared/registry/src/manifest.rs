@@ -61,3 +61,69 @@ pub(crate) fn read(media_type: &str, bytes: &[u8]) -> Result<Manifest, String> {
         _ => Ok(Manifest { children, revision }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn digest(digit: &str) -> String {
+        format!("sha256:{}", digit.repeat(64))
+    }
+
+    fn read(media_type: &str, manifest: &Value) -> Result<Manifest, String> {
+        super::read(media_type, manifest.to_string().as_bytes())
+    }
+
+    #[test]
+    fn an_index_names_its_children_in_order() {
+        let index = json!({
+            "manifests": [{"digest": digest("b"), "size": 7}, {"digest": digest("a"), "platform": {"os": "linux"}}],
+            "annotations": {REVISION: "3f2c1a9", "other": "x"},
+        });
+        for media_type in [OCI_INDEX, DOCKER_LIST] {
+            let manifest = read(media_type, &index).unwrap();
+            let children: Vec<_> = manifest.children.iter().map(Digest::as_str).collect();
+            assert_eq!(children, [digest("b"), digest("a")]);
+            assert_eq!(manifest.revision.as_deref(), Some("3f2c1a9"));
+        }
+    }
+
+    #[test]
+    fn a_single_image_names_none() {
+        let image = json!({"config": {"digest": digest("c")}, "layers": [], "annotations": null});
+        assert_eq!(read(OCI_MANIFEST, &image).unwrap(), Manifest::default());
+        assert_eq!(read(DOCKER_MANIFEST, &json!({})).unwrap(), Manifest::default());
+    }
+
+    #[test]
+    fn what_is_no_image_says_what_it_is() {
+        for (media_type, manifest, what) in [
+            (
+                "application/vnd.docker.distribution.manifest.v1+json",
+                json!({}),
+                "media type",
+            ),
+            (OCI_INDEX, json!({"manifests": []}), "names no image"),
+            (OCI_INDEX, json!({}), "names no image"),
+            (
+                OCI_MANIFEST,
+                json!({"manifests": [{"digest": digest("a")}]}),
+                "names other images",
+            ),
+            (
+                OCI_INDEX,
+                json!({"manifests": [{"digest": "sha256:abc"}]}),
+                "image digest `sha256:abc`",
+            ),
+            (OCI_INDEX, json!({"manifests": "none"}), "its manifest"),
+            (OCI_INDEX, json!([]), "names no image"),
+            (OCI_INDEX, json!("x"), "its manifest"),
+        ] {
+            let error = read(media_type, &manifest).unwrap_err();
+            assert!(error.contains(what), "{manifest}: {error}");
+        }
+        assert!(super::read(OCI_MANIFEST, b"<html>").is_err());
+    }
+}

@@ -199,3 +199,85 @@ fn corrupt(part: &Attributes, what: &str, source: Option<std::io::Error>) -> Tab
         source: source.map(Into::into),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+    use super::*;
+    use crate::item::MOST_BYTES;
+    use proptest::prelude::*;
+
+    /// Bytes that no compressor makes smaller.
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes().into_iter().next().unwrap()
+        };
+        (0..length).map(|_| next()).collect()
+    }
+
+    fn joined(parts: &[Attributes]) -> Vec<u8> {
+        parts.iter().flat_map(|part| unpacked(part).unwrap()).collect()
+    }
+
+    #[test]
+    fn content_is_cut_into_parts_that_fit_however_little_they_shrink() {
+        for (length, count) in [(0, 1), (1, 1), (PART, 1), (PART + 1, 2), (1_500_000, 5)] {
+            let content = noise(length);
+            let parts = cut(&name_of(&content).unwrap(), &content).unwrap();
+            assert_eq!(parts.len(), count, "{length}");
+            assert!(parts.iter().all(|part| count_of(part).unwrap() == count));
+            assert!(
+                parts
+                    .iter()
+                    .all(|part| part["data"].as_b().unwrap().as_ref().len() < MOST_BYTES)
+            );
+            assert_eq!(joined(&parts), content);
+        }
+    }
+
+    #[test]
+    fn a_part_that_is_not_one_is_corrupt() {
+        let key = Key {
+            pk: "BLOB#x".to_owned(),
+            sk: "0000".to_owned(),
+        };
+        let good = part(&key, 1, b"content").unwrap();
+        let with = |name: &str, value| {
+            let mut bad = good.clone();
+            bad.insert(name.to_owned(), value);
+            bad
+        };
+        let blob = |bytes: &[u8]| AttributeValue::B(Blob::new(bytes));
+        for bad in [
+            with("data", blob(b"not gzip")),
+            with("data", blob(b"")),
+            with("data", AttributeValue::Bool(true)),
+        ] {
+            assert!(
+                matches!(unpacked(&bad), Err(TableError::Corrupt { .. })),
+                "{bad:?}"
+            );
+        }
+        assert!(count_of(&with("parts", AttributeValue::N("many".to_owned()))).is_err());
+        let bomb = part(&key, 1, &vec![0; 64 * PART]).unwrap();
+        let TableError::Corrupt { what, .. } = unpacked(&bomb).unwrap_err() else {
+            panic!()
+        };
+        assert_eq!(what, "field `data` is longer than a part");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+        #[test]
+        fn content_comes_back_and_nothing_else_passes_for_it(content: Vec<u8>, other: Vec<u8>) {
+            let hash = name_of(&content).unwrap();
+            let parts = cut(&hash, &content).unwrap();
+            prop_assert_eq!(checked(&hash, joined(&parts)).unwrap(), content.clone());
+            prop_assert_eq!(checked(&hash, other.clone()).is_ok(), other == content);
+        }
+    }
+}

@@ -100,6 +100,8 @@ pub(crate) enum Unsendable {
     Unversioned(String),
     #[error("it adds to the ledger of {0} without writing that item, which says where the ledger ends")]
     HeadNotMoved(String),
+    #[error("it adds to the ledger of {0} after that item, which says where the ledger ends")]
+    Late(String),
 }
 
 impl TableError {
@@ -135,36 +137,34 @@ impl TableError {
         keys: &[String],
         error: SdkError<TransactWriteItemsError, HttpResponse>,
     ) -> Self {
-        let reasons = match error.as_service_error() {
-            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => cancelled
-                .cancellation_reasons()
-                .iter()
-                .map(|reason| reason.code().unwrap_or("None").to_owned())
-                .collect(),
-            Some(TransactWriteItemsError::TransactionInProgressException(_)) => vec![IN_PROGRESS.to_owned()],
-            Some(other) if other.code().is_some_and(is_lost_race) => vec![IN_PROGRESS.to_owned()],
-            _ => return Self::of(action, error),
-        };
-        Self::of_reasons(action, keys, &reasons, error.into())
+        match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                let reasons = cancelled.cancellation_reasons().iter();
+                let reasons: Vec<_> = reasons
+                    .map(|reason| reason.code().unwrap_or(FINE).to_owned())
+                    .collect();
+                Self::of_reasons(action, keys, &reasons, error.into())
+            }
+            Some(other) if other.code().is_some_and(is_lost_race) => Self::Conflict {
+                keys: keys.join(", "),
+                source: Some(error.into()),
+            },
+            _ => Self::of(action, error),
+        }
     }
 
+    /// What a cancelled transaction means, by the reasons of its items in the order sent.
     fn of_reasons(action: &'static str, keys: &[String], reasons: &[String], source: Source) -> Self {
-        if reasons.iter().any(|code| is_lost_race(code)) {
-            let lost: Vec<_> = keys
-                .iter()
-                .zip(reasons)
-                .filter(|(_, code)| is_lost_race(code))
-                .collect();
-            let lost: Vec<_> = lost.into_iter().map(|(key, _)| key.as_str()).collect();
+        let lost = keys.iter().zip(reasons).filter(|(_, code)| is_lost_race(code));
+        let lost: Vec<_> = lost.map(|(key, _)| key.as_str()).collect();
+        if !lost.is_empty() {
             return Self::Conflict {
                 keys: lost.join(", "),
                 source: Some(source),
             };
         }
-        let failed = reasons.iter().find(|code| code.as_str() != "None");
-        let meaning = match failed.map(String::as_str) {
-            Some("ThrottlingError") => Trouble::Throttled,
-            Some("ProvisionedThroughputExceeded") => Trouble::Throttled,
+        let meaning = match reasons.iter().map(String::as_str).find(|code| *code != FINE) {
+            Some("ThrottlingError" | "ProvisionedThroughputExceeded") => Trouble::Throttled,
             // cancelled, and no item says why: nothing was written, and the same call may work
             None => Trouble::Unavailable,
             code => of_code(code, 400),
@@ -173,8 +173,10 @@ impl TableError {
     }
 }
 
-const IN_PROGRESS: &str = "TransactionInProgressException";
+/// The reason of an item that was not why.
+const FINE: &str = "None";
 
+/// Whether the code says that something else was written first.
 fn is_lost_race(code: &str) -> bool {
     matches!(
         code,
@@ -186,4 +188,134 @@ fn is_lost_race(code: &str) -> bool {
             // the SDK repeats a transaction under one token; another content under it is a write we do not know
             | "IdempotentParameterMismatchException"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use aws_sdk_dynamodb::operation::put_item::PutItemError;
+    use aws_sdk_dynamodb::types::CancellationReason;
+    use aws_sdk_dynamodb::types::error::{TransactionCanceledException, TransactionInProgressException};
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::body::SdkBody;
+    use aws_smithy_types::error::ErrorMetadata;
+
+    fn answered<E>(error: E, status: u16) -> SdkError<E, HttpResponse> {
+        let raw = HttpResponse::new(StatusCode::try_from(status).unwrap(), SdkBody::empty());
+        SdkError::service_error(error, raw)
+    }
+
+    fn cancelled(codes: &[&str]) -> TableError {
+        let reasons = codes
+            .iter()
+            .map(|code| CancellationReason::builder().code(*code).build())
+            .collect();
+        let error = TransactionCanceledException::builder()
+            .set_cancellation_reasons(Some(reasons))
+            .meta(
+                ErrorMetadata::builder()
+                    .code("TransactionCanceledException")
+                    .build(),
+            )
+            .build();
+        of(TransactWriteItemsError::TransactionCanceledException(error))
+    }
+
+    fn of(error: TransactWriteItemsError) -> TableError {
+        let keys = ["A / 1".to_owned(), "B / 2".to_owned(), "C / 3".to_owned()];
+        TableError::of_transaction("TransactWriteItems", &keys, answered(error, 400))
+    }
+
+    fn generic(code: &str) -> ErrorMetadata {
+        ErrorMetadata::builder().code(code).build()
+    }
+
+    #[test]
+    fn a_cancelled_transaction_is_a_conflict_where_a_condition_failed() {
+        for (codes, lost) in [
+            (&["None", "ConditionalCheckFailed", "None"][..], "B / 2"),
+            (
+                &["TransactionConflict", "None", "ConditionalCheckFailed"],
+                "A / 1, C / 3",
+            ),
+            // repeating it cannot help, however busy the table is
+            (&["ThrottlingError", "ConditionalCheckFailed"], "B / 2"),
+        ] {
+            let TableError::Conflict { keys, .. } = cancelled(codes) else {
+                panic!("{codes:?}: {:?}", cancelled(codes))
+            };
+            assert_eq!(keys, lost, "{codes:?}");
+        }
+    }
+
+    #[test]
+    fn a_cancelled_transaction_is_no_conflict_otherwise() {
+        for codes in [
+            &["None", "ThrottlingError"][..],
+            &["ProvisionedThroughputExceeded", "None"],
+        ] {
+            let error = cancelled(codes);
+            assert!(
+                matches!(error, TableError::Throttled { .. }) && error.is_transient(),
+                "{error:?}"
+            );
+        }
+        for codes in [
+            &["ValidationError", "None"][..],
+            &["None", "ItemCollectionSizeLimitExceeded"],
+        ] {
+            let error = cancelled(codes);
+            assert!(
+                matches!(error, TableError::Refused { .. }) && !error.is_transient(),
+                "{error:?}"
+            );
+        }
+        for codes in [&[][..], &["None", "None"]] {
+            assert!(
+                matches!(cancelled(codes), TableError::Unavailable { .. }),
+                "{codes:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_transaction_that_is_still_going_on_or_is_another_one_is_a_conflict() {
+        let going_on = TransactionInProgressException::builder()
+            .meta(generic("TransactionInProgressException"))
+            .build();
+        let mismatch = generic("IdempotentParameterMismatchException");
+        for error in [
+            TransactWriteItemsError::TransactionInProgressException(going_on),
+            TransactWriteItemsError::generic(mismatch),
+            TransactWriteItemsError::generic(generic("TransactionConflictException")),
+        ] {
+            let error = of(error);
+            let TableError::Conflict { keys, .. } = &error else {
+                panic!("{error:?}")
+            };
+            assert_eq!(keys, "A / 1, B / 2, C / 3");
+            assert!(!error.is_transient());
+        }
+    }
+
+    #[test]
+    fn other_failures_are_told_apart() {
+        let put = |code| TableError::of("PutItem", answered(PutItemError::generic(generic(code)), 400));
+        assert!(matches!(
+            put("ProvisionedThroughputExceededException"),
+            TableError::Throttled { .. }
+        ));
+        assert!(matches!(put("AccessDeniedException"), TableError::Denied { .. }));
+        assert!(matches!(
+            put("InternalServerError"),
+            TableError::Unavailable { .. }
+        ));
+        assert!(matches!(
+            put("ResourceNotFoundException"),
+            TableError::Refused { .. }
+        ));
+        let lost = SdkError::<PutItemError, HttpResponse>::timeout_error("no answer");
+        assert!(TableError::of("PutItem", lost).is_transient());
+    }
 }

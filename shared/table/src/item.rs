@@ -147,3 +147,151 @@ fn value_size(value: &AttributeValue) -> usize {
         _ => 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+    use super::*;
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+    use sluice_domain::ids::{Fence, ReleaseNumber};
+
+    /// Every kind of field at once: enums with content, options full and empty, lists, numbers at their ends.
+    fn environment() -> Value {
+        let hash = "ab".repeat(32);
+        let digest = format!("sha256:{hash}");
+        let queued = json!({"id": {"release": 43, "attempt": 1}, "pushed_at": "2026-11-01T10:00:00.123Z", "automatic": true});
+        json!({
+            "service": "mc-api", "name": "production", "v": 7, "fence": u64::MAX,
+            "lease": {"owner": "mc-api-42-production-1", "since": "2026-11-01T10:00:00Z"},
+            "rollout": {
+                "owner": "mc-api-production-r17",
+                "kind": {"kind": "rollback", "leaving": null, "by": "ana", "restore": false},
+                "release": 41, "pipeline": hash, "phase": "rolling", "step": 0, "fence": 17,
+                "baseline": {"kind": "bundle", "hash": hash}, "target": hash,
+                "started_at": "2026-11-01T10:00:00Z", "deadline": "2026-11-01T10:10:00Z", "reason": null,
+            },
+            "live": {"release": null, "digest": null, "bundle": hash, "since": "2026-11-01T09:00:00.000000001Z"},
+            "completed": [{
+                "release": 41, "digest": digest, "bundle": hash, "pipeline": hash, "at": "2026-11-01T09:00:00Z",
+                "pushed_at": "2026-11-01T08:00:00Z",
+                "rolled_back_at": null,
+            }],
+            "hold": {"by": "ana", "at": "2026-11-01T09:00:00Z", "reason": "", "after_rollback": true},
+            "queue": {"current": queued, "next": null},
+            "last_rollback": null,
+            "ledger": {"seq": 3, "hash": hash},
+        })
+    }
+
+    fn read(mut change: impl FnMut(&mut Attributes)) -> Result<Environment, TableError> {
+        let environment: Environment = serde_json::from_value(environment()).unwrap();
+        let mut attributes = encode(&environment).unwrap();
+        change(&mut attributes);
+        decode(attributes)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let environment: Environment = serde_json::from_value(environment()).unwrap();
+        assert_eq!(read(|_| ()).unwrap(), environment);
+        let written = encode(&environment).unwrap();
+        assert_eq!(written["pk"], AttributeValue::S("SERVICE#mc-api".to_owned()));
+        assert_eq!(written["fence"], AttributeValue::N(u64::MAX.to_string()));
+        assert!(
+            written["lease"].is_m(),
+            "plain maps, for people who look with the console"
+        );
+    }
+
+    #[test]
+    fn a_ledger_entry_is_read_back_and_still_hashes_to_its_hash() {
+        let mut environment: Environment = serde_json::from_value(environment()).unwrap();
+        environment.ledger = Default::default();
+        let record = json!({"event": "rollback_started", "by": "ana", "release": 41, "fence": 17, "reason": "p99 \u{e9}"});
+        let record = serde_json::from_value(record).unwrap();
+        let (service, name) = (environment.service.clone(), environment.name.clone());
+        let entry = sluice_domain::ledger::append(
+            &mut environment.ledger,
+            &service,
+            &name,
+            record,
+            Timestamp::UNIX_EPOCH,
+        )
+        .unwrap();
+        let read: Entry = decode(encode(&entry).unwrap()).unwrap();
+        assert_eq!(read, entry);
+        let mut check = sluice_domain::ledger::Check::default();
+        check.next(&read);
+        assert_eq!(check.finish(Some(&environment.ledger)), []);
+    }
+
+    #[test]
+    fn what_cannot_be_read_names_item_and_field() {
+        let bad = |name: &'static str, value: AttributeValue| {
+            let error =
+                read(|attributes| drop(attributes.insert(name.to_owned(), value.clone()))).unwrap_err();
+            let TableError::Corrupt { key, what, .. } = error else {
+                panic!("{error:?}")
+            };
+            assert_eq!(key, "SERVICE#mc-api / ENVIRONMENT#production");
+            what
+        };
+        let what = bad("fence", AttributeValue::S("17".to_owned()));
+        assert!(what.starts_with("field `fence`: "), "{what}");
+        let what = bad("v", AttributeValue::N("-1".to_owned()));
+        assert!(what.starts_with("field `v`: "), "{what}");
+        let what = bad(
+            "lease",
+            AttributeValue::M([("owner".to_owned(), AttributeValue::S("a b".to_owned()))].into()),
+        );
+        assert!(
+            what.starts_with("field `lease.owner`: ") && what.contains("`a b`"),
+            "{what}"
+        );
+        let what = bad("completed", AttributeValue::L(vec![AttributeValue::M([].into())]));
+        assert!(what.starts_with("field `completed[0]`: "), "{what}");
+        let what = bad("name", AttributeValue::S("staging".to_owned()));
+        assert_eq!(
+            what,
+            "its content is that of SERVICE#mc-api / ENVIRONMENT#staging"
+        );
+        let error = read(|attributes| drop(attributes.remove("service"))).unwrap_err();
+        assert!(error.to_string().contains("missing field `service`"), "{error}");
+    }
+
+    #[test]
+    fn an_item_that_no_table_takes_is_refused_before_it_is_sent() {
+        let request = RollbackRequest {
+            id: "r-1".to_owned(),
+            service: sluice_domain::ids::ServiceName::parse("mc-api").unwrap(),
+            environment: sluice_domain::ids::EnvironmentName::parse("production").unwrap(),
+            to: Some(ReleaseNumber(41)),
+            reason: Some("x".repeat(MOST_BYTES)),
+            by: "ana".to_owned(),
+            restore: false,
+            expires: 1,
+        };
+        let TableError::TooLarge { bytes, most, .. } = encode(&request).unwrap_err() else {
+            panic!()
+        };
+        assert!(bytes > most);
+        let fits = RollbackRequest {
+            reason: Some("x".repeat(MOST_BYTES - 400)),
+            ..request
+        };
+        assert_eq!(decode::<RollbackRequest>(encode(&fits).unwrap()).unwrap(), fits);
+    }
+
+    proptest! {
+        #[test]
+        fn any_numbers_and_texts_are_read_back(fence: u64, v: u64, seconds in -1_000_000_000_i64..10_000_000_000, text in ".{0,40}") {
+            let mut environment: Environment = serde_json::from_value(environment()).unwrap();
+            (environment.fence, environment.v) = (Fence(fence), v);
+            environment.hold.as_mut().unwrap().reason = text.clone();
+            environment.lease.as_mut().unwrap().since = Timestamp::from_second(seconds).unwrap();
+            prop_assert_eq!(decode::<Environment>(encode(&environment).unwrap()).unwrap(), environment);
+        }
+    }
+}

@@ -52,7 +52,7 @@ impl Key {
 
     /// A digest's release number.
     pub fn digest_row(service: &ServiceName, digest: &Digest) -> Self {
-        Self::new(format!("SERVICE#{service}#DIGESTS"), digest.to_string())
+        Self::new(digests_partition(service), digest.to_string())
     }
 
     /// A promotion.
@@ -100,6 +100,10 @@ pub(crate) fn releases_partition(service: &ServiceName) -> String {
     format!("SERVICE#{service}#RELEASES")
 }
 
+pub(crate) fn digests_partition(service: &ServiceName) -> String {
+    format!("SERVICE#{service}#DIGESTS")
+}
+
 pub(crate) fn promotions_partition(service: &ServiceName, environment: &EnvironmentName) -> String {
     format!("SERVICE#{service}#PROMOTIONS#{environment}")
 }
@@ -119,4 +123,80 @@ pub(crate) fn entry_sort(seq: u64) -> String {
 
 pub(crate) fn blob_partition(hash: &Hash) -> String {
     format!("BLOB#{hash}")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    fn service() -> ServiceName {
+        ServiceName::parse("mc-api").unwrap()
+    }
+
+    fn production() -> EnvironmentName {
+        EnvironmentName::parse("production").unwrap()
+    }
+
+    #[test]
+    fn keys_are_those_of_the_architecture() {
+        let (service, production) = (service(), production());
+        let hash = Hash::parse(&"ab".repeat(32)).unwrap();
+        let digest = Digest::parse(&format!("sha256:{hash}")).unwrap();
+        let repository = Repository::parse("team/mc-api").unwrap();
+        let id = PromotionId {
+            release: ReleaseNumber(42),
+            attempt: 3,
+        };
+        for (key, right) in [
+            (Key::service_row(&service), "SERVICES / mc-api".to_owned()),
+            (
+                Key::repository_row(&repository, &service),
+                "REPOSITORY#team/mc-api / mc-api".to_owned(),
+            ),
+            (Key::meta(&service), "SERVICE#mc-api / META".to_owned()),
+            (
+                Key::environment(&service, &production),
+                "SERVICE#mc-api / ENVIRONMENT#production".to_owned(),
+            ),
+            (
+                Key::release(&service, id.release),
+                "SERVICE#mc-api#RELEASES / 00000042".to_owned(),
+            ),
+            (
+                Key::digest_row(&service, &digest),
+                format!("SERVICE#mc-api#DIGESTS / sha256:{hash}"),
+            ),
+            (
+                Key::promotion(&service, &production, id),
+                "SERVICE#mc-api#PROMOTIONS#production / 00000042#0003".to_owned(),
+            ),
+            (
+                Key::entry(&service, &production, 7),
+                "SERVICE#mc-api#LEDGER#production / 0000000007".to_owned(),
+            ),
+            (
+                Key::pipeline(&service, &hash),
+                format!("SERVICE#mc-api#PIPELINES / {hash}"),
+            ),
+            (
+                Key::request(&service, "r-1"),
+                "SERVICE#mc-api#REQUESTS / r-1".to_owned(),
+            ),
+            (Key::blob_part(&hash, 12), format!("BLOB#{hash} / 0012")),
+        ] {
+            assert_eq!(key.to_string(), right);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn sort_keys_are_in_the_order_of_the_numbers(a in 0u32..100_000_000, b in 0u32..100_000_000, m in 1u32..10_000, n in 1u32..10_000) {
+            let promotion = |release, attempt| Key::promotion(&service(), &production(), PromotionId { release: ReleaseNumber(release), attempt }).sk;
+            prop_assert_eq!((a, m).cmp(&(b, n)), promotion(a, m).cmp(&promotion(b, n)));
+            let (low, high) = (u64::from(a), u64::from(b));
+            prop_assert_eq!(low.cmp(&high), entry_sort(low).cmp(&entry_sort(high)));
+        }
+    }
 }

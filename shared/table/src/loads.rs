@@ -114,6 +114,16 @@ impl Table {
         self.get(&Key::release(service, number)).await
     }
 
+    /// Every digest that is a release of the service: for the sweep, which compares them with the repository.
+    pub async fn digests(&self, service: &ServiceName) -> Result<Vec<Digest>, TableError> {
+        let found = self.query(Question::all(key::digests_partition(service))).await?;
+        Ok(found
+            .decoded::<DigestRow>()?
+            .into_iter()
+            .map(|row| row.digest)
+            .collect())
+    }
+
     /// A release by its digest.
     pub async fn release_by_digest(
         &self,

@@ -91,6 +91,10 @@ impl Transaction {
     /// passed to [`Transaction::update`], after the last record; without that the transaction is refused.
     pub fn record(&mut self, environment: &mut Environment, record: Record, now: Timestamp) -> &mut Self {
         let (service, name) = (environment.service.clone(), environment.name.clone());
+        let key = Key::environment(&service, &name);
+        if self.writes_item(&key) {
+            return self.refuse(Unsendable::Late(key.to_string()));
+        }
         match append(&mut environment.ledger, &service, &name, record, now) {
             Ok(entry) => self.entry(&entry),
             Err(error) => self.fail(TableError::Refused {
@@ -141,7 +145,8 @@ impl Transaction {
     /// After [`TableError::Conflict`] load again and decide again; after [`TableError::Unavailable`] it may have been
     /// written, which loading again shows as well.
     pub async fn commit(self, table: &Table) -> Result<(), TableError> {
-        let (keys, writes) = self.checked()?;
+        let writes = self.checked()?;
+        let keys: Vec<_> = writes.iter().map(|(key, _)| key.to_string()).collect();
         let writes: Result<Vec<_>, _> = writes
             .into_iter()
             .map(|(key, write)| write.built(&table.name, &key))
@@ -163,7 +168,7 @@ impl Transaction {
     }
 
     /// What is to be sent, unless it cannot be.
-    fn checked(self) -> Result<(Vec<String>, Vec<(Key, Write)>), TableError> {
+    fn checked(self) -> Result<Vec<(Key, Write)>, TableError> {
         if let Some(fault) = self.fault {
             return Err(fault);
         }
@@ -172,12 +177,7 @@ impl Transaction {
             (0, _) => Unsendable::Empty,
             (count, _) if count > MOST_WRITES => Unsendable::TooMany(count),
             (_, Some(key)) => Unsendable::HeadNotMoved(key.to_string()),
-            _ => {
-                return Ok((
-                    self.writes.iter().map(|(key, _)| key.to_string()).collect(),
-                    self.writes,
-                ));
-            }
+            _ => return Ok(self.writes),
         };
         Err(unsendable.into())
     }
@@ -271,5 +271,108 @@ impl From<Unsendable> for TableError {
             action: ACTION,
             source: why.into(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+    use super::*;
+    use crate::rows::RepositoryRow;
+    use sluice_domain::ids::{EnvironmentName, Repository, ServiceName};
+    use sluice_domain::ledger::Event;
+
+    fn environment(v: u64) -> Environment {
+        let service = ServiceName::parse("mc-api").unwrap();
+        Environment {
+            v,
+            ..Environment::new(service, EnvironmentName::parse("dev").unwrap())
+        }
+    }
+
+    fn record() -> Record {
+        let by = "ana".to_owned();
+        Record {
+            event: Event::Held,
+            by,
+            release: None,
+            digest: None,
+            execution: None,
+            fence: None,
+            reason: None,
+        }
+    }
+
+    fn why(transaction: Transaction) -> String {
+        let TableError::Refused { source, .. } = transaction.checked().unwrap_err() else {
+            panic!()
+        };
+        source.to_string()
+    }
+
+    #[test]
+    fn an_update_is_the_next_version_of_what_was_read() {
+        for (v, condition) in [(0, "attribute_not_exists(pk)"), (7, "v = :read")] {
+            let mut transaction = Transaction::new();
+            transaction.update(&environment(v));
+            let (key, write) = transaction.checked().unwrap().remove(0);
+            let put = write.built("t", &key).unwrap().put.unwrap();
+            assert_eq!(put.item()["v"], number(v + 1));
+            assert_eq!(put.condition_expression(), Some(condition));
+            assert_eq!(put.expression_attribute_values().is_some(), v > 0);
+        }
+    }
+
+    #[test]
+    fn what_is_created_must_not_exist_and_is_version_1() {
+        let mut transaction = Transaction::new();
+        transaction.create(&environment(7));
+        let (key, write) = transaction.checked().unwrap().remove(0);
+        let put = write.built("t", &key).unwrap().put.unwrap();
+        assert_eq!(
+            (put.condition_expression(), &put.item()["v"]),
+            (Some(ABSENT), &number(1))
+        );
+    }
+
+    #[test]
+    fn a_ledger_is_added_to_only_with_its_head() {
+        let mut environment = environment(3);
+        let mut transaction = Transaction::new();
+        transaction.record(&mut environment, record(), Timestamp::UNIX_EPOCH);
+        transaction.record(&mut environment, record(), Timestamp::UNIX_EPOCH);
+        assert_eq!(environment.ledger.seq, 2);
+        transaction.check_unchanged(&environment);
+        assert!(why(transaction).contains("adds to the ledger of SERVICE#mc-api / ENVIRONMENT#dev without"));
+
+        let mut late = self::environment(3);
+        let mut transaction = Transaction::new();
+        transaction
+            .update(&late)
+            .record(&mut late, record(), Timestamp::UNIX_EPOCH);
+        assert!(
+            why(transaction).contains("after that item"),
+            "the head that is written lacks the entry"
+        );
+    }
+
+    #[test]
+    fn what_dynamodb_would_refuse_is_not_sent() {
+        assert_eq!(why(Transaction::new()), "it has no write");
+        let mut twice = Transaction::new();
+        twice.update(&environment(1)).check_unchanged(&environment(1));
+        assert_eq!(why(twice), "it writes SERVICE#mc-api / ENVIRONMENT#dev twice");
+        let row = |place: usize| RepositoryRow {
+            repository: Repository::parse(&format!("r{place}")).unwrap(),
+            service: ServiceName::parse("mc-api").unwrap(),
+        };
+        let mut unversioned = Transaction::new();
+        unversioned.update(&row(1));
+        assert!(why(unversioned).contains("no version"));
+        let mut many = Transaction::new();
+        for place in 0..=MOST_WRITES {
+            many.create(&row(place));
+        }
+        assert_eq!(why(many), "it has 101 writes, at most 100 fit");
     }
 }
