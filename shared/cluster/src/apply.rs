@@ -42,6 +42,10 @@ impl Namespace {
 
 impl Applied {
     fn note(&mut self, object: String, written: bool) {
-        if written { self.written.push(object) } else { self.already.push(object) }
+        if written {
+            self.written.push(object)
+        } else {
+            self.already.push(object)
+        }
     }
 }

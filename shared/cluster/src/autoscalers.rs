@@ -15,7 +15,9 @@ impl Namespace {
 
     pub(crate) async fn autoscalers(&self) -> Result<Vec<HorizontalPodAutoscaler>, ClusterError> {
         let list = |client| async move {
-            Api::<HorizontalPodAutoscaler>::namespaced(client, self.name()).list(&ListParams::default()).await
+            Api::<HorizontalPodAutoscaler>::namespaced(client, self.name())
+                .list(&ListParams::default())
+                .await
         };
         Ok(self.ask("HorizontalPodAutoscalers", list).await?.items)
     }
@@ -23,6 +25,11 @@ impl Namespace {
 
 /// The names of the Deployments that these target.
 pub(crate) fn targets(autoscalers: &[HorizontalPodAutoscaler]) -> BTreeSet<String> {
-    let targets = autoscalers.iter().map(|autoscaler| &autoscaler.spec.scale_target_ref);
-    targets.filter(|target| target.kind == "Deployment").map(|target| target.name.clone()).collect()
+    let targets = autoscalers
+        .iter()
+        .map(|autoscaler| &autoscaler.spec.scale_target_ref);
+    targets
+        .filter(|target| target.kind == "Deployment")
+        .map(|target| target.name.clone())
+        .collect()
 }

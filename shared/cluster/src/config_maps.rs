@@ -33,7 +33,11 @@ impl Namespace {
     }
 
     async fn config_map(&self, name: &str) -> Result<Option<ConfigMap>, ClusterError> {
-        let get = |client| async move { Api::<ConfigMap>::namespaced(client, self.name()).get_opt(name).await };
+        let get = |client| async move {
+            Api::<ConfigMap>::namespaced(client, self.name())
+                .get_opt(name)
+                .await
+        };
         self.ask(&format!("ConfigMap {name}"), get).await
     }
 
@@ -52,19 +56,31 @@ impl Namespace {
             Some(found) if content(found.clone()) == content(wanted) => Ok(()),
             Some(_) => {
                 let message = "its name stands for other content: delete it, and try again".to_owned();
-                Err(ClusterError::Altered { object: self.place_of(&object), message })
+                Err(ClusterError::Altered {
+                    object: self.place_of(&object),
+                    message,
+                })
             }
-            None => Err(ClusterError::Conflict { object, message: "it was deleted while it was read".to_owned() }),
+            None => Err(ClusterError::Conflict {
+                object,
+                message: "it was deleted while it was read".to_owned(),
+            }),
         }
     }
 
     /// None where it exists already.
     async fn create_copy(&self, object: &str, copy: &ConfigMap) -> Result<Option<ConfigMap>, ClusterError> {
-        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let parameters = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
         let create = |client| {
             let parameters = &parameters;
             async move {
-                match Api::<ConfigMap>::namespaced(client, self.name()).create(parameters, copy).await {
+                match Api::<ConfigMap>::namespaced(client, self.name())
+                    .create(parameters, copy)
+                    .await
+                {
                     Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(None),
                     other => other.map(Some),
                 }
@@ -75,11 +91,17 @@ impl Namespace {
 }
 
 fn config_map_of(copy: &ConfigCopy) -> Result<ConfigMap, base64::DecodeError> {
-    let binary = copy.binary_data.iter().map(|(key, text)| Ok((key.clone(), ByteString(STANDARD.decode(text)?))));
+    let binary = copy
+        .binary_data
+        .iter()
+        .map(|(key, text)| Ok((key.clone(), ByteString(STANDARD.decode(text)?))));
     let binary: BTreeMap<_, _> = binary.collect::<Result<_, _>>()?;
     let mut label: String = copy.original.chars().take(LONGEST_LABEL).collect();
     label.truncate(label.trim_end_matches(['-', '.', '_']).len());
-    let labels = [(MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()), (COPY_OF.to_owned(), label)];
+    let labels = [
+        (MANAGED_BY_LABEL.to_owned(), MANAGED_BY.to_owned()),
+        (COPY_OF.to_owned(), label),
+    ];
     Ok(ConfigMap {
         metadata: ObjectMeta {
             name: Some(copy.name.clone()),
@@ -97,6 +119,9 @@ fn content(map: ConfigMap) -> ConfigData {
     let binary = map.binary_data.unwrap_or_default();
     ConfigData {
         data: map.data.unwrap_or_default(),
-        binary_data: binary.into_iter().map(|(key, ByteString(bytes))| (key, STANDARD.encode(bytes))).collect(),
+        binary_data: binary
+            .into_iter()
+            .map(|(key, ByteString(bytes))| (key, STANDARD.encode(bytes)))
+            .collect(),
     }
 }

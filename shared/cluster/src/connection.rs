@@ -56,14 +56,19 @@ struct Connection {
 
 impl std::fmt::Debug for Connection {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection").field("until", &self.until).finish_non_exhaustive()
+        f.debug_struct("Connection")
+            .field("until", &self.until)
+            .finish_non_exhaustive()
     }
 }
 
 impl Clusters {
     /// Clusters that are reached with this configuration's credentials.
     pub fn new(config: &SdkConfig) -> Self {
-        Self { config: config.clone(), known: Arc::default() }
+        Self {
+            config: config.clone(),
+            known: Arc::default(),
+        }
     }
 
     /// The namespace at this address: describes the cluster, assumes the role where there is one, and signs a token,
@@ -76,7 +81,12 @@ impl Clusters {
     /// A client that is good for a while.
     pub(crate) async fn client(&self, address: &ClusterAddress) -> Result<kube::Client, ClusterError> {
         let now = SystemTime::now();
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&key(address)).cloned();
+        let known = self
+            .known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key(address))
+            .cloned();
         match known {
             Some(connection) if now < connection.until => Ok(connection.client),
             _ => self.renew(address).await,
@@ -87,7 +97,10 @@ impl Clusters {
     pub(crate) async fn renew(&self, address: &ClusterAddress) -> Result<kube::Client, ClusterError> {
         let connection = self.make(address).await?;
         let client = connection.client.clone();
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(key(address), connection);
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(key(address), connection);
         Ok(client)
     }
 
@@ -95,7 +108,10 @@ impl Clusters {
         let config = self.config_for(address).await?;
         let cluster = &address.cluster;
         let described = describe(&config, cluster).await?;
-        let region = config.region().ok_or_else(|| invalid(cluster, "no region is configured"))?.to_string();
+        let region = config
+            .region()
+            .ok_or_else(|| invalid(cluster, "no region is configured"))?
+            .to_string();
         let credentials = credentials_of(&config, cluster).await?;
         let now = SystemTime::now();
         let until = usable_until(now, credentials.expiry());
@@ -111,42 +127,74 @@ impl Clusters {
             builder = builder.region(aws_config::Region::new(region.clone()));
         }
         let config = builder.build();
-        let Some(role) = &address.role else { return Ok(config) };
+        let Some(role) = &address.role else {
+            return Ok(config);
+        };
         let credentials = assume(&config, role).await?;
         let shared = aws_credential_types::provider::SharedCredentialsProvider::new(credentials);
         // Nothing to cache: these credentials are asked for twice, and replaced with the client.
-        Ok(config.to_builder().credentials_provider(shared).identity_cache(IdentityCache::no_cache()).build())
+        Ok(config
+            .to_builder()
+            .credentials_provider(shared)
+            .identity_cache(IdentityCache::no_cache())
+            .build())
     }
 }
 
 fn key(address: &ClusterAddress) -> Key {
-    (address.cluster.clone(), address.region.clone(), address.role.clone())
+    (
+        address.cluster.clone(),
+        address.region.clone(),
+        address.role.clone(),
+    )
 }
 
 /// A client lives at most as long as `KEPT`, and not to the end of the credentials that signed its token.
 fn usable_until(now: SystemTime, credentials_end: Option<SystemTime>) -> SystemTime {
     let kept = now + KEPT.min(token::VALID);
-    credentials_end.and_then(|end| end.checked_sub(MARGIN)).map_or(kept, |end| kept.min(end))
+    credentials_end
+        .and_then(|end| end.checked_sub(MARGIN))
+        .map_or(kept, |end| kept.min(end))
 }
 
 async fn assume(config: &SdkConfig, role: &str) -> Result<Credentials, ClusterError> {
     let what = format!("role {role}");
-    let call = aws_sdk_sts::Client::new(config).assume_role().role_arn(role).role_session_name(SESSION);
-    let answer = call.send().await.map_err(|error| ClusterError::from_aws(&what, error))?;
+    let call = aws_sdk_sts::Client::new(config)
+        .assume_role()
+        .role_arn(role)
+        .role_session_name(SESSION);
+    let answer = call
+        .send()
+        .await
+        .map_err(|error| ClusterError::from_aws(&what, error))?;
     let Some(found) = answer.credentials else {
-        return Err(ClusterError::Invalid { object: what, message: "STS answered without credentials".to_owned() });
+        return Err(ClusterError::Invalid {
+            object: what,
+            message: "STS answered without credentials".to_owned(),
+        });
     };
     let end = SystemTime::try_from(*found.expiration()).ok();
     let (id, secret, session) = (found.access_key_id, found.secret_access_key, found.session_token);
-    Ok(Credentials::new(id, secret, Some(session), end, "sluice-assume-role"))
+    Ok(Credentials::new(
+        id,
+        secret,
+        Some(session),
+        end,
+        "sluice-assume-role",
+    ))
 }
 
 async fn credentials_of(config: &SdkConfig, cluster: &str) -> Result<Credentials, ClusterError> {
-    let provider = config.credentials_provider().ok_or_else(|| invalid(cluster, "no credentials are configured"))?;
-    provider.provide_credentials().await.map_err(|error| ClusterError::Unreachable {
-        place: format!("the source of AWS credentials, for cluster {cluster},"),
-        source: error.into(),
-    })
+    let provider = config
+        .credentials_provider()
+        .ok_or_else(|| invalid(cluster, "no credentials are configured"))?;
+    provider
+        .provide_credentials()
+        .await
+        .map_err(|error| ClusterError::Unreachable {
+            place: format!("the source of AWS credentials, for cluster {cluster},"),
+            source: error.into(),
+        })
 }
 
 struct Described {
@@ -157,9 +205,16 @@ struct Described {
 async fn describe(config: &SdkConfig, cluster: &str) -> Result<Described, ClusterError> {
     let what = format!("cluster {cluster}");
     let call = aws_sdk_eks::Client::new(config).describe_cluster().name(cluster);
-    let answer = call.send().await.map_err(|error| ClusterError::from_aws(&what, error))?;
-    let found = answer.cluster.ok_or_else(|| invalid(cluster, "EKS answered without a cluster"))?;
-    let status = found.status.map_or_else(|| "unknown".to_owned(), |status| status.as_str().to_owned());
+    let answer = call
+        .send()
+        .await
+        .map_err(|error| ClusterError::from_aws(&what, error))?;
+    let found = answer
+        .cluster
+        .ok_or_else(|| invalid(cluster, "EKS answered without a cluster"))?;
+    let status = found
+        .status
+        .map_or_else(|| "unknown".to_owned(), |status| status.as_str().to_owned());
     let certificate = found.certificate_authority.and_then(|authority| authority.data);
     let (Some(endpoint), Some(certificate)) = (found.endpoint, certificate) else {
         return Err(ClusterError::Unavailable {
@@ -167,14 +222,23 @@ async fn describe(config: &SdkConfig, cluster: &str) -> Result<Described, Cluste
             message: format!("it has no endpoint yet; its status is {status}"),
         });
     };
-    let certificates = STANDARD.decode(certificate).map_err(|error| invalid(cluster, &error.to_string()))?;
-    Ok(Described { endpoint, certificates })
+    let certificates = STANDARD
+        .decode(certificate)
+        .map_err(|error| invalid(cluster, &error.to_string()))?;
+    Ok(Described {
+        endpoint,
+        certificates,
+    })
 }
 
 fn client(cluster: &str, described: &Described, token: String) -> Result<kube::Client, ClusterError> {
-    let endpoint = described.endpoint.parse().map_err(|_| invalid(cluster, "its endpoint is no URL"))?;
+    let endpoint = described
+        .endpoint
+        .parse()
+        .map_err(|_| invalid(cluster, "its endpoint is no URL"))?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&described.certificates).collect();
-    let certificates = certificates.map_err(|error| invalid(cluster, &format!("its certificate: {error}")))?;
+    let certificates =
+        certificates.map_err(|error| invalid(cluster, &format!("its certificate: {error}")))?;
     if certificates.is_empty() {
         return Err(invalid(cluster, "it has no certificate authority"));
     }
@@ -190,7 +254,10 @@ fn client(cluster: &str, described: &Described, token: String) -> Result<kube::C
 }
 
 fn invalid(cluster: &str, message: &str) -> ClusterError {
-    ClusterError::Invalid { object: format!("cluster {cluster}"), message: message.to_owned() }
+    ClusterError::Invalid {
+        object: format!("cluster {cluster}"),
+        message: message.to_owned(),
+    }
 }
 
 fn unusable(cluster: &str, error: Source) -> ClusterError {
@@ -205,9 +272,12 @@ mod tests {
     fn a_client_ends_before_its_token_and_before_the_credentials_that_signed_it() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
         let after = |seconds| now + Duration::from_secs(seconds);
-        for (credentials_end, wanted) in
-            [(None, after(600)), (Some(after(3_600)), after(600)), (Some(after(100)), after(70)), (Some(after(10)), now - Duration::from_secs(20))]
-        {
+        for (credentials_end, wanted) in [
+            (None, after(600)),
+            (Some(after(3_600)), after(600)),
+            (Some(after(100)), after(70)),
+            (Some(after(10)), now - Duration::from_secs(20)),
+        ] {
             assert_eq!(usable_until(now, credentials_end), wanted, "{credentials_end:?}");
         }
         assert!(usable_until(now, None) <= now + token::VALID);

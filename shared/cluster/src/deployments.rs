@@ -43,36 +43,57 @@ impl Namespace {
                 Standing::Written => return Ok(false),
                 Standing::Open => {
                     let replicas = replicas_to_write(wanted, is_autoscaled, &found);
-                    self.patch_deployment(&object, &wanted.name, patch(wanted, replicas, fence)).await?
+                    self.patch_deployment(&object, &wanted.name, patch(wanted, replicas, fence))
+                        .await?
                 }
             },
         };
         match answer {
-            Answer::Done(written) => self.check_written(&object, wanted, fence, &written).map(|()| true),
+            Answer::Done(written) => self
+                .check_written(&object, wanted, fence, &written)
+                .map(|()| true),
             Answer::Again => {
                 let message = "it was created or deleted meanwhile".to_owned();
-                Err(ClusterError::Conflict { object: self.place_of(&object), message })
+                Err(ClusterError::Conflict {
+                    object: self.place_of(&object),
+                    message,
+                })
             }
             Answer::Forbidden(message) => {
                 let found = self.deployment(&wanted.name).await?;
-                self.forbidden(&object, found.as_ref().map(|found| &found.metadata), fence, message).map(|()| false)
+                self.forbidden(
+                    &object,
+                    found.as_ref().map(|found| &found.metadata),
+                    fence,
+                    message,
+                )
+                .map(|()| false)
             }
         }
     }
 
     async fn deployment(&self, name: &str) -> Result<Option<Deployment>, ClusterError> {
-        let get = |client| async move { Api::<Deployment>::namespaced(client, self.name()).get_opt(name).await };
+        let get = |client| async move {
+            Api::<Deployment>::namespaced(client, self.name())
+                .get_opt(name)
+                .await
+        };
         self.ask(&format!("Deployment {name}"), get).await
     }
 
     async fn create_deployment(&self, object: &str, body: &Value) -> Result<Answer, ClusterError> {
-        let parameters = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let parameters = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
         let send = |client: Client| {
             let parameters = &parameters;
             async move {
                 let body = serde_json::to_vec(body).map_err(kube::Error::SerdeError)?;
                 let collection = Request::new(Deployment::url_path(&(), Some(self.name())));
-                let request = collection.create(parameters, body).map_err(kube::Error::BuildRequest)?;
+                let request = collection
+                    .create(parameters, body)
+                    .map_err(kube::Error::BuildRequest)?;
                 answer(client.request(strict(request)?).await)
             }
         };
@@ -80,12 +101,21 @@ impl Namespace {
     }
 
     async fn patch_deployment(&self, object: &str, name: &str, patch: Value) -> Result<Answer, ClusterError> {
-        let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let parameters = parameters.validation_strict();
         let patch = Patch::Strategic(patch);
         let send = |client| {
             let (parameters, patch) = (&parameters, &patch);
-            async move { answer(Api::<Deployment>::namespaced(client, self.name()).patch(name, parameters, patch).await) }
+            async move {
+                answer(
+                    Api::<Deployment>::namespaced(client, self.name())
+                        .patch(name, parameters, patch)
+                        .await,
+                )
+            }
         };
         self.ask(object, send).await
     }
@@ -98,13 +128,20 @@ impl Namespace {
         fence: Fence,
         written: &Deployment,
     ) -> Result<(), ClusterError> {
-        let altered = |message| Err(ClusterError::Altered { object: self.place_of(object), message });
+        let altered = |message| {
+            Err(ClusterError::Altered {
+                object: self.place_of(object),
+                message,
+            })
+        };
         let seen = fence_of(&written.metadata);
         if seen != fence {
             return altered(format!("its fence is {seen}, not {fence}"));
         }
         let pod = written.spec.as_ref().and_then(|spec| spec.template.spec.as_ref());
-        let containers = pod.into_iter().flat_map(|pod| pod.init_containers.iter().flatten().chain(&pod.containers));
+        let containers = pod
+            .into_iter()
+            .flat_map(|pod| pod.init_containers.iter().flatten().chain(&pod.containers));
         let containers: Vec<_> = containers.collect();
         for (name, image) in &wanted.images {
             let there = containers.iter().find(|container| container.name == *name);
@@ -123,7 +160,9 @@ impl Namespace {
 fn strict(request: http::Request<Vec<u8>>) -> kube::Result<http::Request<Vec<u8>>> {
     let (mut parts, body) = request.into_parts();
     let uri = format!("{}&fieldValidation=Strict", parts.uri);
-    parts.uri = uri.parse().map_err(|error: http::uri::InvalidUri| kube::Error::HttpError(error.into()))?;
+    parts.uri = uri
+        .parse()
+        .map_err(|error: http::uri::InvalidUri| kube::Error::HttpError(error.into()))?;
     Ok(http::Request::from_parts(parts, body))
 }
 
@@ -138,7 +177,11 @@ fn answer(result: kube::Result<Deployment>) -> kube::Result<Answer> {
 
 /// Whether it was the Deployment that was not found, and not its namespace.
 fn is_gone(status: &Status) -> bool {
-    status.code == 404 && status.details.as_ref().is_some_and(|details| details.kind == "deployments")
+    status.code == 404
+        && status
+            .details
+            .as_ref()
+            .is_some_and(|details| details.kind == "deployments")
 }
 
 /// How many replicas the patch sets; none to leave them as they are.
@@ -157,7 +200,12 @@ fn replicas_to_write(wanted: &WorkloadBundle, is_autoscaled: bool, found: &Deplo
 }
 
 fn creation(wanted: &WorkloadBundle, fence: Fence) -> Value {
-    let mut spec = wanted.manifest.get("spec").and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut spec = wanted
+        .manifest
+        .get("spec")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
     if let Some(replicas) = wanted.replicas {
         spec.insert("replicas".to_owned(), json!(replicas));
     }
@@ -169,7 +217,12 @@ fn creation(wanted: &WorkloadBundle, fence: Fence) -> Value {
 /// Replaces each map of the spec as a whole. Labels and annotations of the Deployment itself are merged: others' do no
 /// harm there.
 fn patch(wanted: &WorkloadBundle, replicas: Option<i32>, fence: Fence) -> Value {
-    let mut spec = wanted.manifest.get("spec").and_then(Value::as_object).cloned().unwrap_or_default();
+    let mut spec = wanted
+        .manifest
+        .get("spec")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
     let mut keys: Vec<String> = spec.keys().cloned().collect();
     for map in spec.values_mut().filter_map(Value::as_object_mut) {
         map.insert("$patch".to_owned(), json!("replace"));
@@ -186,12 +239,21 @@ fn patch(wanted: &WorkloadBundle, replicas: Option<i32>, fence: Fence) -> Value 
 }
 
 fn metadata(wanted: &WorkloadBundle, fence: Fence) -> Map<String, Value> {
-    let part = |key| wanted.manifest.pointer(&format!("/metadata/{key}")).and_then(Value::as_object).cloned();
+    let part = |key| {
+        wanted
+            .manifest
+            .pointer(&format!("/metadata/{key}"))
+            .and_then(Value::as_object)
+            .cloned()
+    };
     let mut annotations = part("annotations").unwrap_or_default();
     annotations.insert(FENCE_ANNOTATION.to_owned(), json!(fence.to_string()));
     let mut metadata = Map::new();
     metadata.insert("annotations".to_owned(), Value::Object(annotations));
-    metadata.insert("labels".to_owned(), Value::Object(part("labels").unwrap_or_default()));
+    metadata.insert(
+        "labels".to_owned(),
+        Value::Object(part("labels").unwrap_or_default()),
+    );
     metadata
 }
 

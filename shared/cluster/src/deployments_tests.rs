@@ -70,8 +70,15 @@ fn a_whole_spec_is_replaced_but_for_its_replicas() {
 
 #[test]
 fn a_template_alone_says_nothing_about_the_rest() {
-    let patch = patch(&bundle(Some(3), json!({"template": {"spec": {}}})), Some(3), Fence(7));
-    assert_eq!(patch["spec"], json!({"replicas": 3, "template": {"$patch": "replace", "spec": {}}}));
+    let patch = patch(
+        &bundle(Some(3), json!({"template": {"spec": {}}})),
+        Some(3),
+        Fence(7),
+    );
+    assert_eq!(
+        patch["spec"],
+        json!({"replicas": 3, "template": {"$patch": "replace", "spec": {}}})
+    );
 }
 
 #[test]
@@ -81,7 +88,10 @@ fn a_creation_has_everything_and_no_directives() {
     assert_eq!(body["metadata"]["annotations"], json!({"sluice.dev/fence": "7"}));
     assert_eq!(body["spec"]["replicas"], 3);
     assert!(!body.to_string().contains('$'), "{body}");
-    assert_eq!(creation(&bundle(None, whole()), Fence(7))["spec"].get("replicas"), None);
+    assert_eq!(
+        creation(&bundle(None, whole()), Fence(7))["spec"].get("replicas"),
+        None
+    );
 }
 
 #[test]
@@ -98,6 +108,9 @@ fn an_autoscalers_number_stays_unless_it_is_zero() {
         (Some(0), false, 5, Some(0)),
     ] {
         let replicas = replicas_to_write(&bundle(bundle_says, whole()), autoscaled, &of_size(present));
-        assert_eq!(replicas, written, "bundle {bundle_says:?}, autoscaled {autoscaled}, present {present}");
+        assert_eq!(
+            replicas, written,
+            "bundle {bundle_says:?}, autoscaled {autoscaled}, present {present}"
+        );
     }
 }

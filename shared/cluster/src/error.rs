@@ -65,7 +65,9 @@ pub enum ClusterError {
         message: String,
     },
     /// Another holder has written the object since.
-    #[error("{object} has fence {seen}, which is above ours, {ours}: another execution holds the environment")]
+    #[error(
+        "{object} has fence {seen}, which is above ours, {ours}: another execution holds the environment"
+    )]
     Preempted {
         /// The object.
         object: String,
@@ -104,7 +106,10 @@ impl ClusterError {
     /// Whether the same call may succeed in a while with nothing changed.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable { .. } | Self::Throttled { .. } | Self::Unavailable { .. } | Self::Conflict { .. } => true,
+            Self::Unreachable { .. }
+            | Self::Throttled { .. }
+            | Self::Unavailable { .. }
+            | Self::Conflict { .. } => true,
             Self::Unauthorized { .. }
             | Self::Refused { .. }
             | Self::Preempted { .. }
@@ -122,10 +127,14 @@ impl ClusterError {
             kube::Error::HttpError(_)
             | kube::Error::SerdeError(_)
             | kube::Error::BuildRequest(_)
-            | kube::Error::FromUtf8(_) => Self::Invalid { object: here, message: chain(&error) },
-            transport => {
-                Self::Unreachable { place: format!("the API server of cluster {cluster}"), source: transport.into() }
-            }
+            | kube::Error::FromUtf8(_) => Self::Invalid {
+                object: here,
+                message: chain(&error),
+            },
+            transport => Self::Unreachable {
+                place: format!("the API server of cluster {cluster}"),
+                source: transport.into(),
+            },
         }
     }
 
@@ -134,7 +143,10 @@ impl ClusterError {
         let message = status.message.clone();
         let place = format!("the API server of cluster {cluster}");
         match status.code {
-            401 => Self::Unauthorized { cluster: cluster.to_owned(), message },
+            401 => Self::Unauthorized {
+                cluster: cluster.to_owned(),
+                message,
+            },
             403 => Self::Refused { object, message },
             404 if status.details.is_some_and(|details| details.kind == "namespaces") => Self::Missing {
                 what: format!("namespace {namespace} in cluster {cluster}"),
@@ -143,7 +155,10 @@ impl ClusterError {
                      (infra/cluster/namespace.yaml.example)"
                 ),
             },
-            404 => Self::Missing { what: object, next: message },
+            404 => Self::Missing {
+                what: object,
+                next: message,
+            },
             409 => Self::Conflict { object, message },
             429 => Self::Throttled { place, message },
             // 410: what a list or watch continues from is gone; begun anew, it works.
@@ -158,30 +173,43 @@ impl ClusterError {
         E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     {
         let code = error.code().unwrap_or("no error code");
-        let message = error.message().map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"));
+        let message = error
+            .message()
+            .map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"));
         match (sluice_aws::trouble(&error), code) {
-            (Trouble::Throttled, _) => Self::Throttled { place: "AWS".to_owned(), message },
-            (Trouble::Unavailable, _) if error.as_service_error().is_some() => {
-                Self::Unavailable { place: "AWS".to_owned(), message }
-            }
-            (Trouble::Unavailable, _) => Self::Unreachable { place: format!("AWS ({what})"), source: error.into() },
+            (Trouble::Throttled, _) => Self::Throttled {
+                place: "AWS".to_owned(),
+                message,
+            },
+            (Trouble::Unavailable, _) if error.as_service_error().is_some() => Self::Unavailable {
+                place: "AWS".to_owned(),
+                message,
+            },
+            (Trouble::Unavailable, _) => Self::Unreachable {
+                place: format!("AWS ({what})"),
+                source: error.into(),
+            },
             (Trouble::Refused, "ResourceNotFoundException") => Self::Missing {
                 what: what.to_owned(),
                 next: format!("correct `cluster` and `region` in the pipeline file ({message})"),
             },
-            (Trouble::Refused | Trouble::Denied, _) if error.as_service_error().is_some() => {
-                Self::Refused { object: what.to_owned(), message }
-            }
-            (Trouble::Refused | Trouble::Denied, _) => {
-                Self::Refused { object: what.to_owned(), message: chain(&error) }
-            }
+            (Trouble::Refused | Trouble::Denied, _) if error.as_service_error().is_some() => Self::Refused {
+                object: what.to_owned(),
+                message,
+            },
+            (Trouble::Refused | Trouble::Denied, _) => Self::Refused {
+                object: what.to_owned(),
+                message: chain(&error),
+            },
         }
     }
 }
 
 /// An error and its causes in one line.
 pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| Error::source(*error));
+    let causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| {
+        Error::source(*error)
+    });
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
@@ -200,8 +228,15 @@ mod tests {
             causes: vec![],
             retry_after_seconds: 0,
         };
-        let status = Status::failure("said so", "").with_code(code).with_details(details);
-        ClusterError::from_kube("mc-dev-eks", "dev", "Deployment api", kube::Error::Api(status.boxed()))
+        let status = Status::failure("said so", "")
+            .with_code(code)
+            .with_details(details);
+        ClusterError::from_kube(
+            "mc-dev-eks",
+            "dev",
+            "Deployment api",
+            kube::Error::Api(status.boxed()),
+        )
     }
 
     #[test]
@@ -236,7 +271,11 @@ mod tests {
             "namespace dev in cluster mc-dev-eks does not exist: create it with `kubectl create namespace dev` and bind \
              Sluice's role there (infra/cluster/namespace.yaml.example)"
         );
-        assert!(of(401, "").to_string().contains("aws eks create-access-entry --cluster-name mc-dev-eks"));
+        assert!(
+            of(401, "")
+                .to_string()
+                .contains("aws eks create-access-entry --cluster-name mc-dev-eks")
+        );
     }
 
     #[test]

@@ -13,7 +13,11 @@ const GREATEST: u64 = 999_999_999_999_999_999;
 /// The fence that an object carries; 0 where it is missing or malformed.
 pub(crate) fn fence_of(metadata: &ObjectMeta) -> Fence {
     let annotations = metadata.annotations.as_ref();
-    Fence::from_annotation(annotations.and_then(|all| all.get(FENCE_ANNOTATION)).map(String::as_str))
+    Fence::from_annotation(
+        annotations
+            .and_then(|all| all.get(FENCE_ANNOTATION))
+            .map(String::as_str),
+    )
 }
 
 /// What the fence on an object says about a write with ours.
@@ -27,12 +31,21 @@ pub(crate) enum Standing {
 
 impl Namespace {
     /// Whether this decision may and must still write the object.
-    pub(crate) fn standing(&self, object: &str, found: &ObjectMeta, ours: Fence) -> Result<Standing, ClusterError> {
+    pub(crate) fn standing(
+        &self,
+        object: &str,
+        found: &ObjectMeta,
+        ours: Fence,
+    ) -> Result<Standing, ClusterError> {
         let seen = fence_of(found);
         match seen.cmp(&ours) {
             Ordering::Less => Ok(Standing::Open),
             Ordering::Equal => Ok(Standing::Written),
-            Ordering::Greater => Err(ClusterError::Preempted { object: self.place_of(object), seen, ours }),
+            Ordering::Greater => Err(ClusterError::Preempted {
+                object: self.place_of(object),
+                seen,
+                ours,
+            }),
         }
     }
 
@@ -45,9 +58,15 @@ impl Namespace {
         ours: Fence,
         message: String,
     ) -> Result<(), ClusterError> {
-        match found.map(|found| self.standing(object, found, ours)).transpose()? {
+        match found
+            .map(|found| self.standing(object, found, ours))
+            .transpose()?
+        {
             Some(Standing::Written) => Ok(()),
-            Some(Standing::Open) | None => Err(ClusterError::Refused { object: self.place_of(object), message }),
+            Some(Standing::Open) | None => Err(ClusterError::Refused {
+                object: self.place_of(object),
+                message,
+            }),
         }
     }
 
@@ -57,6 +76,9 @@ impl Namespace {
             return Ok(());
         }
         let message = format!("fence {fence} is not between 1 and {GREATEST}");
-        Err(ClusterError::Invalid { object: format!("a write to cluster {}", self.cluster()), message })
+        Err(ClusterError::Invalid {
+            object: format!("a write to cluster {}", self.cluster()),
+            message,
+        })
     }
 }

@@ -33,12 +33,20 @@ impl std::fmt::Debug for Namespace {
 impl Namespace {
     pub(crate) fn of_cluster(clusters: Clusters, address: ClusterAddress) -> Self {
         let (cluster, name) = (address.cluster.clone(), address.namespace.clone());
-        Self { way: Way::Eks(Box::new((clusters, address))), cluster, name }
+        Self {
+            way: Way::Eks(Box::new((clusters, address))),
+            cluster,
+            name,
+        }
     }
 
     /// A namespace that is reached with a client made elsewhere, such as one of a kubeconfig.
     pub fn with_client(client: Client, cluster: &str, namespace: &str) -> Self {
-        Self { way: Way::Client(client), cluster: cluster.to_owned(), name: namespace.to_owned() }
+        Self {
+            way: Way::Client(client),
+            cluster: cluster.to_owned(),
+            name: namespace.to_owned(),
+        }
     }
 
     /// The namespace's name.
@@ -67,7 +75,11 @@ impl Namespace {
     }
 
     /// Sends a request about `object`; once more with a new token where the first is not accepted.
-    pub(crate) async fn ask<T, F>(&self, object: &str, request: impl Fn(Client) -> F) -> Result<T, ClusterError>
+    pub(crate) async fn ask<T, F>(
+        &self,
+        object: &str,
+        request: impl Fn(Client) -> F,
+    ) -> Result<T, ClusterError>
     where
         F: Future<Output = kube::Result<T>>,
     {

@@ -31,10 +31,12 @@ impl Namespace {
             }
             let named = self.named(manifest)?;
             if let Some(object) = self.object(&named).await? {
-                found.push(serde_json::to_value(object).map_err(|error| ClusterError::Invalid {
-                    object: self.place_of(&named.label),
-                    message: error.to_string(),
-                })?);
+                found.push(
+                    serde_json::to_value(object).map_err(|error| ClusterError::Invalid {
+                        object: self.place_of(&named.label),
+                        message: error.to_string(),
+                    })?,
+                );
             }
         }
         Ok(found)
@@ -42,7 +44,11 @@ impl Namespace {
 
     /// Applies an object server-side, unless this decision has: its name, and whether this call wrote it. Fields that it
     /// does not name stay with whoever owns them (an address, a node port, an autoscaler's status).
-    pub(crate) async fn apply_object(&self, manifest: &Value, fence: Fence) -> Result<(String, bool), ClusterError> {
+    pub(crate) async fn apply_object(
+        &self,
+        manifest: &Value,
+        fence: Fence,
+    ) -> Result<(String, bool), ClusterError> {
         let named = self.named(manifest)?;
         if let Some(found) = self.object(&named).await?
             && self.standing(&named.label, &found.metadata, fence)? == Standing::Written
@@ -53,20 +59,32 @@ impl Namespace {
             Ok(written) => written,
             Err(message) => {
                 let found = self.object(&named).await?;
-                self.forbidden(&named.label, found.as_ref().map(|found| &found.metadata), fence, message)?;
+                self.forbidden(
+                    &named.label,
+                    found.as_ref().map(|found| &found.metadata),
+                    fence,
+                    message,
+                )?;
                 return Ok((named.label, false));
             }
         };
         let seen = fence_of(&written.metadata);
         if seen != fence {
             let message = format!("its fence is {seen}, not {fence}");
-            return Err(ClusterError::Altered { object: self.place_of(&named.label), message });
+            return Err(ClusterError::Altered {
+                object: self.place_of(&named.label),
+                message,
+            });
         }
         Ok((named.label, true))
     }
 
     /// The inner error is what a 403 says.
-    async fn send(&self, named: &Named<'_>, body: Value) -> Result<Result<DynamicObject, String>, ClusterError> {
+    async fn send(
+        &self,
+        named: &Named<'_>,
+        body: Value,
+    ) -> Result<Result<DynamicObject, String>, ClusterError> {
         let parameters = PatchParams::apply(FIELD_MANAGER).force().validation_strict();
         let patch = Patch::Apply(body);
         let apply = |client| {
@@ -91,15 +109,26 @@ impl Namespace {
     }
 
     fn named<'o>(&self, manifest: &'o Value) -> Result<Named<'o>, ClusterError> {
-        let (version, kind, name) =
-            (text(manifest, "/apiVersion"), text(manifest, "/kind"), text(manifest, "/metadata/name"));
+        let (version, kind, name) = (
+            text(manifest, "/apiVersion"),
+            text(manifest, "/kind"),
+            text(manifest, "/metadata/name"),
+        );
         let label = format!("{kind} {name}");
-        let invalid = |message: &str| ClusterError::Invalid { object: self.place_of(&label), message: message.to_owned() };
-        let resource = resource(version, kind).ok_or_else(|| invalid("it is of a kind that Sluice does not write"))?;
+        let invalid = |message: &str| ClusterError::Invalid {
+            object: self.place_of(&label),
+            message: message.to_owned(),
+        };
+        let resource =
+            resource(version, kind).ok_or_else(|| invalid("it is of a kind that Sluice does not write"))?;
         if name.is_empty() {
             return Err(invalid("it has no name"));
         }
-        Ok(Named { label, name, resource })
+        Ok(Named {
+            label,
+            name,
+            resource,
+        })
     }
 }
 
@@ -109,7 +138,9 @@ fn resource(version: &str, kind: &str) -> Option<ApiResource> {
         ("v1", "ServiceAccount") => Some(ApiResource::erase::<ServiceAccount>(&())),
         ("v1", "Service") => Some(ApiResource::erase::<Service>(&())),
         ("v1", "ConfigMap") => Some(ApiResource::erase::<ConfigMap>(&())),
-        ("autoscaling/v2", "HorizontalPodAutoscaler") => Some(ApiResource::erase::<HorizontalPodAutoscaler>(&())),
+        ("autoscaling/v2", "HorizontalPodAutoscaler") => {
+            Some(ApiResource::erase::<HorizontalPodAutoscaler>(&()))
+        }
         ("policy/v1", "PodDisruptionBudget") => Some(ApiResource::erase::<PodDisruptionBudget>(&())),
         _ => None,
     }
@@ -143,16 +174,25 @@ mod tests {
             (json!({"a": "b"}), json!({"a": "b", "sluice.dev/fence": "7"})),
             (json!(null), json!({"sluice.dev/fence": "7"})),
         ] {
-            let body = stamped(&json!({"metadata": {"name": "x", "annotations": annotations}}), Fence(7));
+            let body = stamped(
+                &json!({"metadata": {"name": "x", "annotations": annotations}}),
+                Fence(7),
+            );
             assert_eq!(body.pointer("/metadata/annotations"), Some(&wanted));
         }
     }
 
     #[test]
     fn a_kind_is_written_in_the_version_that_is_known() {
-        assert_eq!(resource("v1", "Service").map(|r| r.plural), Some("services".to_owned()));
+        assert_eq!(
+            resource("v1", "Service").map(|r| r.plural),
+            Some("services".to_owned())
+        );
         let autoscaler = resource("autoscaling/v2", "HorizontalPodAutoscaler");
-        assert_eq!(autoscaler.map(|r| r.plural), Some("horizontalpodautoscalers".to_owned()));
+        assert_eq!(
+            autoscaler.map(|r| r.plural),
+            Some("horizontalpodautoscalers".to_owned())
+        );
         assert!(resource("autoscaling/v1", "HorizontalPodAutoscaler").is_none());
         assert!(resource("v1", "Secret").is_none());
     }

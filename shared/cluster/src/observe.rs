@@ -42,16 +42,36 @@ impl Namespace {
             self.fences::<ServiceAccount>("ServiceAccounts"),
         )?;
         let ours = |metadata: &&ObjectMeta| {
-            metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY_LABEL)).is_some_and(|by| by == MANAGED_BY)
+            metadata
+                .labels
+                .as_ref()
+                .and_then(|labels| labels.get(MANAGED_BY_LABEL))
+                .is_some_and(|by| by == MANAGED_BY)
         };
-        let scalers = autoscalers.iter().map(|autoscaler| &autoscaler.metadata).filter(ours).map(fence_of).max();
-        let highest_fence = scalers.into_iter().chain([services, budgets, accounts]).max().unwrap_or_default();
-        Ok(Surroundings { autoscaled: crate::autoscalers::targets(&autoscalers), highest_fence })
+        let scalers = autoscalers
+            .iter()
+            .map(|autoscaler| &autoscaler.metadata)
+            .filter(ours)
+            .map(fence_of)
+            .max();
+        let highest_fence = scalers
+            .into_iter()
+            .chain([services, budgets, accounts])
+            .max()
+            .unwrap_or_default();
+        Ok(Surroundings {
+            autoscaled: crate::autoscalers::targets(&autoscalers),
+            highest_fence,
+        })
     }
 
     /// Whole and untyped: a captured template must keep fields that are newer than this program.
     async fn deployments(&self) -> Result<Vec<DynamicObject>, ClusterError> {
-        let list = |client| async move { deployments_api(client, self.name()).list(&ListParams::default()).await };
+        let list = |client| async move {
+            deployments_api(client, self.name())
+                .list(&ListParams::default())
+                .await
+        };
         Ok(self.ask("Deployments", list).await?.items)
     }
 
@@ -59,7 +79,11 @@ impl Namespace {
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + DeserializeOwned + Debug,
     {
-        let list = |client| async move { Api::<K>::namespaced(client, self.name()).list(&ListParams::default()).await };
+        let list = |client| async move {
+            Api::<K>::namespaced(client, self.name())
+                .list(&ListParams::default())
+                .await
+        };
         Ok(self.ask(kinds, list).await?.items)
     }
 
@@ -71,10 +95,19 @@ impl Namespace {
         let ours = ListParams::default().labels(&format!("{MANAGED_BY_LABEL}={MANAGED_BY}"));
         let list = |client| {
             let ours = &ours;
-            async move { Api::<K>::namespaced(client, self.name()).list_metadata(ours).await }
+            async move {
+                Api::<K>::namespaced(client, self.name())
+                    .list_metadata(ours)
+                    .await
+            }
         };
         let found = self.ask(kinds, list).await?;
-        Ok(found.items.iter().map(|object: &PartialObjectMeta<K>| fence_of(&object.metadata)).max().unwrap_or_default())
+        Ok(found
+            .items
+            .iter()
+            .map(|object: &PartialObjectMeta<K>| fence_of(&object.metadata))
+            .max()
+            .unwrap_or_default())
     }
 }
 

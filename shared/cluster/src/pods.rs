@@ -23,27 +23,46 @@ pub(crate) fn observed_pod(pod: &Pod, current: bool) -> ObservedPod {
         name: pod.metadata.name.clone().unwrap_or_default(),
         current,
         terminating: pod.metadata.deletion_timestamp.is_some(),
-        ended: status.phase.as_deref().is_some_and(|phase| ["Succeeded", "Failed"].contains(&phase)),
+        ended: status
+            .phase
+            .as_deref()
+            .is_some_and(|phase| ["Succeeded", "Failed"].contains(&phase)),
         ready: condition(status, "Ready").is_some_and(|(state, _, _)| state == "True"),
         images: spec_images(pod),
-        image_ids: containers(status).filter(|c| !c.image_id.is_empty()).map(|c| (c.name.clone(), c.image_id.clone())).collect(),
+        image_ids: containers(status)
+            .filter(|c| !c.image_id.is_empty())
+            .map(|c| (c.name.clone(), c.image_id.clone()))
+            .collect(),
         problem: containers(status).find_map(problem_of),
         unscheduled: unscheduled(status),
     }
 }
 
 fn containers(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
-    status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten())
+    status
+        .init_container_statuses
+        .iter()
+        .flatten()
+        .chain(status.container_statuses.iter().flatten())
 }
 
 fn spec_images(pod: &Pod) -> BTreeMap<String, String> {
-    let containers = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
-    containers.filter_map(|container| Some((container.name.clone(), container.image.clone()?))).collect()
+    let containers = pod
+        .spec
+        .iter()
+        .flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
+    containers
+        .filter_map(|container| Some((container.name.clone(), container.image.clone()?)))
+        .collect()
 }
 
 /// State, reason and message of a condition.
 fn condition<'s>(status: &'s PodStatus, kind: &str) -> Option<(&'s str, Option<&'s str>, Option<&'s str>)> {
-    let found = status.conditions.iter().flatten().find(|condition| condition.type_ == kind)?;
+    let found = status
+        .conditions
+        .iter()
+        .flatten()
+        .find(|condition| condition.type_ == kind)?;
     Some((&found.status, found.reason.as_deref(), found.message.as_deref()))
 }
 
@@ -56,15 +75,28 @@ fn unscheduled(status: &PodStatus) -> Option<String> {
 
 fn problem_of(container: &ContainerStatus) -> Option<PodProblem> {
     let waiting = container.state.as_ref()?.waiting.as_ref()?;
-    let reason = waiting.reason.as_deref().filter(|reason| HOPELESS.contains(reason))?;
-    let said = waiting.message.clone().unwrap_or_else(|| "no reason is given".to_owned());
-    let last = container.last_state.as_ref().and_then(|state| state.terminated.as_ref());
+    let reason = waiting
+        .reason
+        .as_deref()
+        .filter(|reason| HOPELESS.contains(reason))?;
+    let said = waiting
+        .message
+        .clone()
+        .unwrap_or_else(|| "no reason is given".to_owned());
+    let last = container
+        .last_state
+        .as_ref()
+        .and_then(|state| state.terminated.as_ref());
     // How it ended says more than how long the kubelet waits; a pull has no such end.
     let message = match last.filter(|_| reason == "CrashLoopBackOff") {
         Some(last) => format!("{}; {said}", ending(last)),
         None => said,
     };
-    Some(PodProblem { container: container.name.clone(), reason: reason.to_owned(), message })
+    Some(PodProblem {
+        container: container.name.clone(),
+        reason: reason.to_owned(),
+        message,
+    })
 }
 
 /// How a container ended: `exit code 1 (Error): cannot open the database`.
@@ -76,7 +108,12 @@ fn ending(last: &ContainerStateTerminated) -> String {
     if let Some(reason) = last.reason.as_deref().filter(|reason| !reason.is_empty()) {
         text.push_str(&format!(" ({reason})"));
     }
-    if let Some(message) = last.message.as_deref().map(str::trim).filter(|message| !message.is_empty()) {
+    if let Some(message) = last
+        .message
+        .as_deref()
+        .map(str::trim)
+        .filter(|message| !message.is_empty())
+    {
         text.push_str(&format!(": {message}"));
     }
     text

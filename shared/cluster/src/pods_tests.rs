@@ -18,7 +18,10 @@ fn container(state: Value, last: Value) -> Value {
 
 fn problem(state: Value, last: Value) -> Option<String> {
     let problem = observed(json!({"containerStatuses": [container(state, last)]})).problem?;
-    Some(format!("{} {}: {}", problem.container, problem.reason, problem.message))
+    Some(format!(
+        "{} {}: {}",
+        problem.container, problem.reason, problem.message
+    ))
 }
 
 #[test]
@@ -33,12 +36,18 @@ fn what_waiting_does_not_help_is_a_problem() {
         "CreateContainerError",
         "RunContainerError",
     ] {
-        assert_eq!(problem(waiting(reason), json!({})), Some(format!("api {reason}: because")));
+        assert_eq!(
+            problem(waiting(reason), json!({})),
+            Some(format!("api {reason}: because"))
+        );
     }
     for reason in ["ContainerCreating", "PodInitializing", "ErrImagePull"] {
         assert_eq!(problem(waiting(reason), json!({})), None, "{reason}");
     }
-    assert_eq!(problem(json!({"running": {}}), json!({"terminated": {"exitCode": 1}})), None);
+    assert_eq!(
+        problem(json!({"running": {}}), json!({"terminated": {"exitCode": 1}})),
+        None
+    );
 }
 
 #[test]
@@ -49,8 +58,14 @@ fn a_crash_says_how_it_ended() {
         ended(json!({"exitCode": 1, "reason": "Error", "message": "cannot open the database\n"})),
         "api CrashLoopBackOff: exit code 1 (Error): cannot open the database; back-off 10s"
     );
-    assert_eq!(ended(json!({"exitCode": 137, "reason": "OOMKilled"})), "api CrashLoopBackOff: exit code 137 (OOMKilled); back-off 10s");
-    assert_eq!(ended(json!({"exitCode": 0, "signal": 9})), "api CrashLoopBackOff: ended by signal 9; back-off 10s");
+    assert_eq!(
+        ended(json!({"exitCode": 137, "reason": "OOMKilled"})),
+        "api CrashLoopBackOff: exit code 137 (OOMKilled); back-off 10s"
+    );
+    assert_eq!(
+        ended(json!({"exitCode": 0, "signal": 9})),
+        "api CrashLoopBackOff: ended by signal 9; back-off 10s"
+    );
 }
 
 #[test]
@@ -60,7 +75,10 @@ fn an_init_containers_problem_is_the_pods() {
          "state": {"waiting": {"reason": "ImagePullBackOff"}}},
     ]});
     let problem = observed(status).problem.unwrap();
-    assert_eq!((problem.container.as_str(), problem.message.as_str()), ("wait", "no reason is given"));
+    assert_eq!(
+        (problem.container.as_str(), problem.message.as_str()),
+        ("wait", "no reason is given")
+    );
 }
 
 #[test]
@@ -68,13 +86,23 @@ fn conditions_and_phases_are_read() {
     let unscheduled = observed(json!({"conditions": [
         {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"},
     ]}));
-    assert_eq!(unscheduled.unscheduled.as_deref(), Some("0/3 nodes are available"));
+    assert_eq!(
+        unscheduled.unscheduled.as_deref(),
+        Some("0/3 nodes are available")
+    );
     assert!(!unscheduled.ready);
-    let gated = observed(json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]}));
+    let gated = observed(
+        json!({"conditions": [{"type": "PodScheduled", "status": "False", "reason": "SchedulingGated"}]}),
+    );
     assert_eq!(gated.unscheduled, None);
     assert!(observed(json!({"conditions": [{"type": "Ready", "status": "True"}]})).ready);
     assert!(!observed(json!({"conditions": [{"type": "Ready", "status": "Unknown"}]})).ready);
-    for (phase, ended) in [("Succeeded", true), ("Failed", true), ("Running", false), ("Pending", false)] {
+    for (phase, ended) in [
+        ("Succeeded", true),
+        ("Failed", true),
+        ("Running", false),
+        ("Pending", false),
+    ] {
         assert_eq!(observed(json!({"phase": phase})).ended, ended, "{phase}");
     }
 }
@@ -86,6 +114,12 @@ fn images_of_spec_and_status_are_kept_apart() {
         {"name": "late", "image": "l", "imageID": "", "ready": false, "restartCount": 0},
     ]});
     let pod = observed(status);
-    assert_eq!(pod.images.into_iter().collect::<Vec<_>>(), [("api".into(), "a".into()), ("wait".into(), "w".into())]);
-    assert_eq!(pod.image_ids.into_iter().collect::<Vec<_>>(), [("api".to_owned(), "a@sha256:1".to_owned())]);
+    assert_eq!(
+        pod.images.into_iter().collect::<Vec<_>>(),
+        [("api".into(), "a".into()), ("wait".into(), "w".into())]
+    );
+    assert_eq!(
+        pod.image_ids.into_iter().collect::<Vec<_>>(),
+        [("api".to_owned(), "a@sha256:1".to_owned())]
+    );
 }

@@ -1,6 +1,7 @@
 //! From what the API server lists to the domain's observation. Pure.
 
 use crate::fence::fence_of;
+use crate::namespace::FIELD_MANAGER;
 use crate::pods::observed_pod;
 use k8s_openapi::api::apps::v1::{DeploymentCondition, DeploymentStatus, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
@@ -9,9 +10,8 @@ use kube::core::{DynamicObject, ObjectMeta};
 use serde_json::Value;
 use sluice_domain::ids::Fence;
 use sluice_domain::workload::{Observation, ObservedDeployment};
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
-
-use crate::namespace::FIELD_MANAGER;
 
 /// Where the Deployment controller counts a Deployment's templates, on the Deployment and on its ReplicaSets.
 const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -36,26 +36,56 @@ pub(crate) struct Surroundings {
 pub(crate) fn observation(names: &[String], snapshot: &Snapshot<'_>, around: &Surroundings) -> Observation {
     let named = |name: &String| {
         let is_it = |found: &&&DynamicObject| found.metadata.name.as_ref() == Some(name);
-        snapshot.deployments.iter().find(is_it).map(|found| observed(name, found, snapshot, around))
+        snapshot
+            .deployments
+            .iter()
+            .find(is_it)
+            .map(|found| observed(name, found, snapshot, around))
     };
     let deployments: Vec<ObservedDeployment> = names.iter().filter_map(named).collect();
-    let highest_fence = deployments.iter().map(|d| d.fence).max().unwrap_or_default().max(around.highest_fence);
-    Observation { deployments, highest_fence }
+    let highest_fence = deployments
+        .iter()
+        .map(|d| d.fence)
+        .max()
+        .unwrap_or_default()
+        .max(around.highest_fence);
+    Observation {
+        deployments,
+        highest_fence,
+    }
 }
 
-fn observed(name: &str, found: &DynamicObject, snapshot: &Snapshot<'_>, around: &Surroundings) -> ObservedDeployment {
+fn observed(
+    name: &str,
+    found: &DynamicObject,
+    snapshot: &Snapshot<'_>,
+    around: &Surroundings,
+) -> ObservedDeployment {
     let spec = found.data.get("spec").cloned().unwrap_or_default();
     let status = found.data.get("status").cloned().unwrap_or_default();
     let status: DeploymentStatus = serde_json::from_value(status).unwrap_or_default();
-    let replicas = spec.get("replicas").and_then(Value::as_i64).and_then(|n| i32::try_from(n).ok());
+    let replicas = spec
+        .get("replicas")
+        .and_then(Value::as_i64)
+        .and_then(|n| i32::try_from(n).ok());
     let template = spec.get("template").cloned().unwrap_or_default();
-    let sets: Vec<&ReplicaSet> =
-        snapshot.replica_sets.iter().copied().filter(|set| is_owned(&set.metadata, &found.metadata)).collect();
-    let newest = sets.iter().copied().find(|set| revision(&set.metadata) == revision(&found.metadata));
+    let sets: Vec<&ReplicaSet> = snapshot
+        .replica_sets
+        .iter()
+        .copied()
+        .filter(|set| is_owned(&set.metadata, &found.metadata))
+        .collect();
+    let newest = sets
+        .iter()
+        .copied()
+        .find(|set| revision(&set.metadata) == revision(&found.metadata));
     let newest = newest.filter(|_| revision(&found.metadata).is_some());
     let pods = sets.iter().flat_map(|set| {
         let current = newest.is_some_and(|newest| newest.metadata.uid == set.metadata.uid);
-        let own = snapshot.pods.iter().filter(|pod| is_owned(&pod.metadata, &set.metadata));
+        let own = snapshot
+            .pods
+            .iter()
+            .filter(|pod| is_owned(&pod.metadata, &set.metadata));
         own.map(move |pod| observed_pod(pod, current))
     });
     let mut pods: Vec<_> = pods.collect();
@@ -82,7 +112,9 @@ fn observed(name: &str, found: &DynamicObject, snapshot: &Snapshot<'_>, around: 
 fn is_owned(owned: &ObjectMeta, owner: &ObjectMeta) -> bool {
     let controls = |reference: &OwnerReference| reference.controller == Some(true);
     let references = owned.owner_references.iter().flatten();
-    references.filter(|reference| controls(reference)).any(|reference| owner.uid.as_ref() == Some(&reference.uid))
+    references
+        .filter(|reference| controls(reference))
+        .any(|reference| owner.uid.as_ref() == Some(&reference.uid))
 }
 
 fn revision(metadata: &ObjectMeta) -> Option<&String> {
@@ -96,25 +128,31 @@ fn revision(metadata: &ObjectMeta) -> Option<&String> {
 /// controller says so until the next progress, also of a template that was replaced since; so it counts only if it was
 /// said after our last write.
 fn failures(status: &DeploymentStatus, metadata: &ObjectMeta, newest: Option<&ReplicaSet>) -> Vec<String> {
-    let said = |condition: &DeploymentCondition| match (condition.reason.as_deref(), condition.message.as_deref()) {
-        (Some(reason), Some(message)) => format!("{reason}: {message}"),
-        (reason, message) => reason.or(message).unwrap_or(&condition.type_).to_owned(),
-    };
+    let said =
+        |condition: &DeploymentCondition| match (condition.reason.as_deref(), condition.message.as_deref()) {
+            (Some(reason), Some(message)) => format!("{reason}: {message}"),
+            (reason, message) => reason.or(message).unwrap_or(&condition.type_).to_owned(),
+        };
     let last_write = last_write(metadata);
-    let is_after = |time: &Option<Time>| match (time, last_write) {
-        (Some(said), Some(written)) => said.0 >= written.0,
-        _ => true,
+    let since_write = |condition: &DeploymentCondition| match (&condition.last_update_time, last_write) {
+        (Some(said), Some(written)) => said.0.cmp(&written.0),
+        _ => Ordering::Greater,
     };
-    let conditions = status.conditions.iter().flatten().filter(|condition| match condition.type_.as_str() {
-        "ReplicaFailure" => condition.status == "True" && newest.is_none() && is_after(&condition.last_update_time),
-        "Progressing" => {
-            let stuck = ["ProgressDeadlineExceeded", "ReplicaSetCreateError"];
-            condition.status == "False"
-                && condition.reason.as_deref().is_some_and(|reason| stuck.contains(&reason))
-                && is_after(&condition.last_update_time)
+    let counts = |condition: &&DeploymentCondition| {
+        match (
+            condition.type_.as_str(),
+            condition.status.as_str(),
+            condition.reason.as_deref(),
+        ) {
+            ("ReplicaFailure", "True", _) => newest.is_none() && since_write(condition).is_ge(),
+            // Times are whole seconds, and a deadline is one second or more: what was said in the second of our write
+            // was said of what it replaced.
+            ("Progressing", "False", Some("ProgressDeadlineExceeded")) => since_write(condition).is_gt(),
+            ("Progressing", "False", Some("ReplicaSetCreateError")) => since_write(condition).is_ge(),
+            _ => false,
         }
-        _ => false,
-    });
+    };
+    let conditions = status.conditions.iter().flatten().filter(counts);
     let refused = newest.into_iter().flat_map(refusals);
     refused.chain(conditions.map(said)).collect()
 }
@@ -122,25 +160,46 @@ fn failures(status: &DeploymentStatus, metadata: &ObjectMeta, newest: Option<&Re
 fn refusals(set: &ReplicaSet) -> impl Iterator<Item = String> {
     let status = set.status.as_ref();
     let seen = status.and_then(|status| status.observed_generation) >= set.metadata.generation;
-    let conditions = status.and_then(|status| status.conditions.as_ref()).into_iter().flatten();
+    let conditions = status
+        .and_then(|status| status.conditions.as_ref())
+        .into_iter()
+        .flatten();
     let failed = conditions.filter(move |c| seen && c.type_ == "ReplicaFailure" && c.status == "True");
     failed.map(|condition| {
         let message = condition.message.as_deref().unwrap_or("no reason is given");
-        format!("{}: {message}", condition.reason.as_deref().unwrap_or("ReplicaFailure"))
+        format!(
+            "{}: {message}",
+            condition.reason.as_deref().unwrap_or("ReplicaFailure")
+        )
     })
 }
 
 /// When Sluice last wrote the object, by the API server's clock.
 fn last_write(metadata: &ObjectMeta) -> Option<&Time> {
     let entries = metadata.managed_fields.iter().flatten();
-    let ours = entries.filter(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.subresource.is_none());
-    ours.filter_map(|entry| entry.time.as_ref()).max_by_key(|time| time.0)
+    let ours = entries
+        .filter(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.subresource.is_none());
+    ours.filter_map(|entry| entry.time.as_ref())
+        .max_by_key(|time| time.0)
 }
 
 fn template_images(template: &Value) -> BTreeMap<String, String> {
-    let of = |pointer| template.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    let of = |pointer| {
+        template
+            .pointer(pointer)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
     let containers = of("/spec/initContainers").chain(of("/spec/containers"));
-    containers.filter_map(|c| Some((c.get("name")?.as_str()?.to_owned(), c.get("image")?.as_str()?.to_owned()))).collect()
+    containers
+        .filter_map(|c| {
+            Some((
+                c.get("name")?.as_str()?.to_owned(),
+                c.get("image")?.as_str()?.to_owned(),
+            ))
+        })
+        .collect()
 }
 
 fn without(mut object: Value, keys: &[&str]) -> Value {

@@ -47,18 +47,27 @@ fn signed_url(
         .settings(settings)
         .build()?
         .into();
-    let url = format!("https://{}/?Action=GetCallerIdentity&Version=2011-06-15", sts_host(region));
+    let url = format!(
+        "https://{}/?Action=GetCallerIdentity&Version=2011-06-15",
+        sts_host(region)
+    );
     let headers = [("x-k8s-aws-id", cluster)];
     let unsigned = SignableRequest::new("GET", &url, headers.into_iter(), SignableBody::Bytes(&[]))?;
     let (instructions, _) = sign(unsigned, &parameters)?.into_parts();
-    let mut request = http::Request::get(&url).header("x-k8s-aws-id", cluster).body(())?;
+    let mut request = http::Request::get(&url)
+        .header("x-k8s-aws-id", cluster)
+        .body(())?;
     instructions.apply_to_request_http1x(&mut request);
     Ok(request.uri().to_string())
 }
 
 /// STS's regional endpoint (AWS General Reference, AWS STS endpoints).
 fn sts_host(region: &str) -> String {
-    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+    let domain = if region.starts_with("cn-") {
+        "amazonaws.com.cn"
+    } else {
+        "amazonaws.com"
+    };
     format!("sts.{region}.{domain}")
 }
 
@@ -69,13 +78,21 @@ mod tests {
 
     #[test]
     fn a_token_is_a_signed_url_that_names_the_cluster_and_holds_no_secret() {
-        let credentials = Credentials::new("AKIDEXAMPLE", "very-secret", Some("session".into()), None, "test");
+        let credentials =
+            Credentials::new("AKIDEXAMPLE", "very-secret", Some("session".into()), None, "test");
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         let token = token(credentials, "eu-west-1", "mc-prod-eks", now).unwrap();
         let encoded = token.strip_prefix("k8s-aws-v1.").unwrap();
         let url = String::from_utf8(URL_SAFE_NO_PAD.decode(encoded).unwrap()).unwrap();
-        assert!(url.starts_with("https://sts.eu-west-1.amazonaws.com/?Action=GetCallerIdentity"), "{url}");
-        for part in ["X-Amz-Expires=60", "X-Amz-SignedHeaders=host%3Bx-k8s-aws-id", "X-Amz-Date=20270115T080000Z"] {
+        assert!(
+            url.starts_with("https://sts.eu-west-1.amazonaws.com/?Action=GetCallerIdentity"),
+            "{url}"
+        );
+        for part in [
+            "X-Amz-Expires=60",
+            "X-Amz-SignedHeaders=host%3Bx-k8s-aws-id",
+            "X-Amz-Date=20270115T080000Z",
+        ] {
             assert!(url.contains(part), "{part} in {url}");
         }
         assert!(!url.contains("very-secret"), "{url}");

@@ -56,7 +56,13 @@ impl Namespace {
         fence: Fence,
         settled: impl Fn(&Observation) -> bool,
     ) -> Result<WaitEnd, ClusterError> {
-        let mut wait = Wait { names, fence, settled, last: None, trouble: None };
+        let mut wait = Wait {
+            names,
+            fence,
+            settled,
+            last: None,
+            trouble: None,
+        };
         match timeout_at(Instant::now() + limit, wait.run(self)).await {
             Ok(end) => end,
             Err(_) => wait.out_of_time(self),
@@ -66,7 +72,10 @@ impl Namespace {
     fn changes(&self, client: &Client) -> BoxStream<'static, watcher::Result<Change>> {
         let watched = || watcher::Config::default().timeout(ONE_WATCH_SECONDS);
         let deployments = watcher(deployments_api(client.clone(), self.name()), watched());
-        let sets = watcher(Api::<ReplicaSet>::namespaced(client.clone(), self.name()), watched());
+        let sets = watcher(
+            Api::<ReplicaSet>::namespaced(client.clone(), self.name()),
+            watched(),
+        );
         let pods = watcher(Api::<Pod>::namespaced(client.clone(), self.name()), watched());
         select_all([
             resilient(deployments, Change::Deployment),
@@ -81,7 +90,9 @@ fn resilient<K: 'static>(
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
     change: impl Fn(Event<K>) -> Change + Send + 'static,
 ) -> BoxStream<'static, watcher::Result<Change>> {
-    StreamBackoff::new(events.boxed(), Delays::default()).map(move |event| event.map(&change)).boxed()
+    StreamBackoff::new(events.boxed(), Delays::default())
+        .map(move |event| event.map(&change))
+        .boxed()
 }
 
 enum Change {
@@ -106,7 +117,11 @@ impl<S: Fn(&Observation) -> bool> Wait<'_, S> {
             match self.watch(namespace, &client).await {
                 // A token ends while one waits. A new one that is refused before anything was seen is not tried again.
                 Err(ClusterError::Unauthorized { cluster, message }) => {
-                    let renewed = if seen_before || self.last.is_some() { namespace.renewed_client().await? } else { None };
+                    let renewed = if seen_before || self.last.is_some() {
+                        namespace.renewed_client().await?
+                    } else {
+                        None
+                    };
                     client = renewed.ok_or(ClusterError::Unauthorized { cluster, message })?;
                 }
                 end => return end,
@@ -162,7 +177,12 @@ impl<S: Fn(&Observation) -> bool> Wait<'_, S> {
             return None;
         }
         let now = self.last.insert(now);
-        let highest = now.deployments.iter().map(|deployment| deployment.fence).max().unwrap_or_default();
+        let highest = now
+            .deployments
+            .iter()
+            .map(|deployment| deployment.fence)
+            .max()
+            .unwrap_or_default();
         if highest > self.fence {
             return Some(WaitEnd::Preempted { seen: highest });
         }
@@ -218,7 +238,11 @@ struct Store<K> {
 
 impl<K> Default for Store<K> {
     fn default() -> Self {
-        Self { objects: BTreeMap::new(), coming: None, is_listed: false }
+        Self {
+            objects: BTreeMap::new(),
+            coming: None,
+            is_listed: false,
+        }
     }
 }
 
@@ -227,7 +251,9 @@ impl<K: ResourceExt> Store<K> {
         match event {
             Event::Init => self.coming = Some(BTreeMap::new()),
             Event::InitApply(object) => {
-                self.coming.get_or_insert_default().insert(object.name_any(), object);
+                self.coming
+                    .get_or_insert_default()
+                    .insert(object.name_any(), object);
             }
             Event::InitDone => {
                 self.objects = self.coming.take().unwrap_or_default();

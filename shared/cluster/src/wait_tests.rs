@@ -8,7 +8,12 @@ fn pod(name: &str, version: &str) -> Pod {
 }
 
 fn names(store: &Store<Pod>) -> Option<Vec<String>> {
-    Some(store.all()?.map(|pod| format!("{}@{}", pod.name_any(), pod.resource_version().unwrap())).collect())
+    Some(
+        store
+            .all()?
+            .map(|pod| format!("{}@{}", pod.name_any(), pod.resource_version().unwrap()))
+            .collect(),
+    )
 }
 
 #[test]
