@@ -6,7 +6,8 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 
-use super::rules::{Engine, Fired, Held, Release, Rule};
+use super::engine::{Engine, Release};
+use super::rules::{Fired, Held, Rule};
 
 /// `POST /rules`, `DELETE /rules`, `GET /held`, `GET /fired`, `POST /held/{id}/release`, `POST /held/{id}/drop`.
 pub fn router(engine: Engine) -> Router {

@@ -18,6 +18,7 @@
 //! ```
 
 pub mod control;
+pub mod engine;
 mod peers;
 pub mod proxy;
 pub mod rules;

@@ -26,8 +26,9 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
+use super::engine::{Engine, Release};
 use super::peers::{self, Peer};
-use super::rules::{AWS, Action, Call, Engine, Release};
+use super::rules::{AWS, Action, Call};
 use crate::control_plane::Identity;
 
 type Body = BoxBody<Bytes, hyper::Error>;

@@ -1,10 +1,6 @@
 //! Which calls are disturbed, and how.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use serde::{Deserialize, Serialize};
-use tokio::sync::oneshot;
 
 /// The target of calls to the local AWS; others are the names of clusters.
 pub const AWS: &str = "aws";
@@ -164,7 +160,8 @@ impl Rule {
         Self { action, ..self }
     }
 
-    fn matches(&self, call: &Call) -> bool {
+    /// Whether it disturbs this call, its number apart.
+    pub fn matches(&self, call: &Call) -> bool {
         let equal =
             |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
         let within = |wanted: &Option<String>, found: &str| {
@@ -202,131 +199,19 @@ pub struct Fired {
     pub call: Call,
 }
 
-/// How a hold ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Release {
-    /// Go on.
-    Continue,
-    /// Close the connection.
-    Drop,
-}
-
-/// The rules and what they did; shared by all proxies of an environment.
-#[derive(Debug, Clone, Default)]
-pub struct Engine(Arc<Mutex<Inner>>);
-
-#[derive(Debug, Default)]
-struct Inner {
-    rules: Vec<Counted>,
-    fired: Vec<Fired>,
-    held: BTreeMap<u64, (Held, oneshot::Sender<Release>)>,
-    next: u64,
-}
-
-#[derive(Debug)]
-struct Counted {
-    rule: Rule,
-    seen: u32,
-    fired: u32,
-}
-
-impl Counted {
-    /// Counts a call, and says whether the rule acts on it.
-    fn acts_on(&mut self, call: &Call) -> bool {
-        if !self.rule.matches(call) {
-            return false;
-        }
-        self.seen += 1;
-        let acts = self.seen >= self.rule.nth && (self.rule.times == 0 || self.fired < self.rule.times);
-        self.fired += u32::from(acts);
-        acts
-    }
-}
-
-impl Engine {
-    fn inner(&self) -> std::sync::MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Adds a rule.
-    pub fn add(&self, rule: Rule) {
-        self.inner().rules.push(Counted {
-            rule,
-            seen: 0,
-            fired: 0,
-        });
-    }
-
-    /// Takes all rules away and releases what is held.
-    pub fn clear(&self) {
-        let old = std::mem::take(&mut *self.inner());
-        self.inner().next = old.next;
-        for (_, sender) in old.held.into_values() {
-            let _ = sender.send(Release::Continue); // its caller may be gone
-        }
-    }
-
-    /// What happens to this call; none: it is passed on.
-    pub fn decide(&self, call: &Call) -> Option<Action> {
-        let mut inner = self.inner();
-        let action = inner
-            .rules
-            .iter_mut()
-            .find_map(|counted| counted.acts_on(call).then(|| counted.rule.action.clone()))?;
-        inner.fired.push(Fired {
-            action: action.clone(),
-            call: call.clone(),
-        });
-        Some(action)
-    }
-
-    /// Waits until the call is released or dropped. When its caller goes away meanwhile, it is no longer held.
-    pub async fn hold(&self, call: &Call, after: bool, status: Option<u16>) -> Release {
-        let (sender, receiver) = oneshot::channel();
-        let id = {
-            let mut inner = self.inner();
-            inner.next += 1;
-            let id = inner.next;
-            inner.held.insert(
-                id,
-                (
-                    Held {
-                        id,
-                        after,
-                        status,
-                        call: call.clone(),
-                    },
-                    sender,
-                ),
-            );
-            id
-        };
-        let _forget = Forget(self, id);
-        receiver.await.unwrap_or(Release::Drop)
-    }
-
-    /// Ends a hold; false when there is none of this id.
-    pub fn end(&self, id: u64, how: Release) -> bool {
-        let found = self.inner().held.remove(&id);
-        found.is_some_and(|(_, sender)| sender.send(how).is_ok())
-    }
-
-    /// Calls held now, in order.
-    pub fn held(&self) -> Vec<Held> {
-        self.inner().held.values().map(|(held, _)| held.clone()).collect()
-    }
-
-    /// What the rules did, in order.
-    pub fn fired(&self) -> Vec<Fired> {
-        self.inner().fired.clone()
-    }
-}
-
-struct Forget<'a>(&'a Engine, u64);
-
-impl Drop for Forget<'_> {
-    fn drop(&mut self) {
-        self.0.inner().held.remove(&self.1);
+/// For tests: a call to DynamoDB.
+#[cfg(test)]
+pub fn sample(operation: &str, body: &str) -> Call {
+    Call {
+        target: AWS.into(),
+        service: "dynamodb".into(),
+        operation: operation.into(),
+        method: "POST".into(),
+        path: "/".into(),
+        access_key: None,
+        function: Some("sluice-take-lease".into()),
+        pid: None,
+        body: body.into(),
     }
 }
 
@@ -334,36 +219,6 @@ impl Drop for Forget<'_> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-
-    fn call(operation: &str, body: &str) -> Call {
-        Call {
-            target: AWS.into(),
-            service: "dynamodb".into(),
-            operation: operation.into(),
-            method: "POST".into(),
-            path: "/".into(),
-            access_key: None,
-            function: Some("sluice-take-lease".into()),
-            pid: None,
-            body: body.into(),
-        }
-    }
-
-    #[test]
-    fn the_nth_matching_call_is_disturbed_and_no_other() {
-        let engine = Engine::default();
-        engine.add(
-            Rule::aws("dynamodb", "PutItem")
-                .function("take-lease")
-                .nth(2)
-                .then(Action::HoldAfter),
-        );
-        let acted: Vec<bool> = ["PutItem", "GetItem", "PutItem", "PutItem"]
-            .map(|operation| engine.decide(&call(operation, "")).is_some())
-            .into();
-        assert_eq!(acted, [false, false, true, false]);
-        assert_eq!(engine.fired().len(), 1);
-    }
 
     #[test]
     fn every_part_must_match() {
@@ -374,30 +229,8 @@ mod tests {
             (Rule::aws("dynamodb", "PutItem").function("roll-back"), false),
             (Rule::kubernetes("mc-dev-eks", "POST", "/"), false),
         ] {
-            assert_eq!(rule.matches(&call("PutItem", "the lease")), matches, "{rule:?}");
+            assert_eq!(rule.matches(&sample("PutItem", "the lease")), matches, "{rule:?}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_held_call_goes_on_when_released_and_is_forgotten_when_its_caller_is_gone() {
-        let engine = Engine::default();
-        let (first, second) = (call("PutItem", ""), call("GetItem", ""));
-        let (holding, other) = (
-            engine.hold(&first, false, None),
-            engine.hold(&second, true, Some(200)),
-        );
-        tokio::pin!(holding);
-        assert!(futures::poll!(&mut holding).is_pending());
-        {
-            tokio::pin!(other);
-            assert!(futures::poll!(&mut other).is_pending());
-            assert_eq!(engine.held().len(), 2);
-        }
-        let held = engine.held();
-        assert_eq!(held.len(), 1);
-        assert!(engine.end(held[0].id, Release::Continue));
-        assert_eq!(holding.await, Release::Continue);
-        assert!(!engine.end(held[0].id, Release::Continue));
     }
 
     #[test]

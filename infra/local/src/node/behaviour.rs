@@ -85,7 +85,7 @@ impl Behaviour {
     }
 
     /// The same for a container that is expected to end: an init container, or one of a Job.
-    pub fn to_completion(mut self) -> Self {
+    pub fn until_completion(mut self) -> Self {
         if let (None, Some(after)) = (&self.end, self.ready_after) {
             self.end = Some(End {
                 after,
@@ -175,9 +175,9 @@ mod tests {
 
     #[test]
     fn a_job_ends_by_itself_unless_it_never_gets_ready() {
-        assert_eq!(read(&[]).unwrap().to_completion().end.unwrap().code, 0);
+        assert_eq!(read(&[]).unwrap().until_completion().end.unwrap().code, 0);
         assert_eq!(
-            read(&[("never-ready", "true")]).unwrap().to_completion().end,
+            read(&[("never-ready", "true")]).unwrap().until_completion().end,
             None
         );
     }

@@ -189,13 +189,13 @@ impl Life {
                 return;
             }
         }
-        let to_completion = self.restart_policy() != "Always";
+        let until_completion = self.restart_policy() != "Always";
         let main = self
             .spec
             .containers
             .iter()
             .enumerate()
-            .map(|(index, container)| self.contain(init.len() + index, container, to_completion));
+            .map(|(index, container)| self.contain(init.len() + index, container, until_completion));
         futures::future::join(
             futures::future::join_all(sidecars),
             futures::future::join_all(main),
@@ -217,21 +217,21 @@ impl Life {
     }
 
     /// One container, with every restart that its pod's policy asks for. True when it ended well for good.
-    async fn contain(&self, index: usize, container: &Container, to_completion: bool) -> bool {
+    async fn contain(&self, index: usize, container: &Container, until_completion: bool) -> bool {
         let mut wait = Duration::ZERO;
         loop {
             let behaviour = self.pull(index, container).await;
             self.wait_for_configuration(index, &references::of_container(container))
                 .await;
-            let behaviour = if to_completion {
-                behaviour.to_completion()
+            let behaviour = if until_completion {
+                behaviour.until_completion()
             } else {
                 behaviour
             };
             let ended = self.start(index, &behaviour).await;
             let restarts = match self.restart_policy() {
                 _ if is_sidecar(container) => true,
-                "Always" => !to_completion || ended.code != 0,
+                "Always" => !until_completion || ended.code != 0,
                 "OnFailure" => ended.code != 0,
                 _ => false,
             };
