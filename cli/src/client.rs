@@ -20,8 +20,8 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const CREDENTIALS_WITHIN: Duration = Duration::from_secs(20);
 /// Credentials are read again this long before they expire.
 const BEFORE_EXPIRY: Duration = Duration::from_secs(300);
-/// AWS Lambda, "Quotas": a synchronous request's payload, 6 MB.
-const LARGEST_REQUEST: usize = 6 * 1024 * 1024;
+/// What `operate` takes: Lambda's 6 MB (AWS Lambda, "Quotas") are of the event that the request is quoted in.
+const LARGEST_REQUEST: usize = 4 << 20;
 /// Waits before the second and third try of a read.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(800)];
 
@@ -210,7 +210,7 @@ fn perhaps_done(failure: Failure) -> Failure {
 }
 
 fn too_large(bytes: usize) -> Failure {
-    let message = format!("The request has {bytes} bytes; Lambda takes at most {LARGEST_REQUEST}.");
+    let message = format!("The request has {bytes} bytes; Sluice takes at most {LARGEST_REQUEST}.");
     Failure::new(Exit::Invalid, message).next("make the manifests that the pipeline file names smaller")
 }
 
