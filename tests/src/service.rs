@@ -56,6 +56,13 @@ impl Default for Options {
 impl Delivered {
     /// Makes its repository and namespaces, and publishes its pipeline as Ana.
     pub async fn new(world: &World, name: &str, options: &Options) -> Result<Self> {
+        let delivered = Self::unapplied(world, name, options).await?;
+        delivered.apply(&world.person("ana").await?, options).await?;
+        Ok(delivered)
+    }
+
+    /// Makes its repository and namespaces; Sluice knows nothing of it yet.
+    pub async fn unapplied(world: &World, name: &str, options: &Options) -> Result<Self> {
         let ecr = aws_sdk_ecr::Client::new(&world.config);
         ecr.create_repository().repository_name(name).send().await.context("creating the repository")?;
         let mut places = Vec::new();
@@ -64,9 +71,7 @@ impl Delivered {
             places.push(Place { environment: (*environment).to_owned(), cluster: cluster.to_owned(), namespace });
         }
         let folder = std::env::temp_dir().join(format!("sluice-{}-{name}", std::process::id()));
-        let delivered = Self { name: name.to_owned(), places, world: world.clone(), folder };
-        delivered.apply(&world.person("ana").await?, options).await?;
-        Ok(delivered)
+        Ok(Self { name: name.to_owned(), places, world: world.clone(), folder })
     }
 
     /// Writes its files and publishes them as somebody.
@@ -77,7 +82,7 @@ impl Delivered {
         std::fs::write(&file, self.pipeline(options))?;
         let root = self.folder.display().to_string();
         let said = person.sluice(&["apply", &file.display().to_string(), "--root", &root]).await?;
-        anyhow::ensure!(said.status == 0, "apply: {}{}", said.out, said.err);
+        anyhow::ensure!(said.status == 0, "apply ended with {}: {}{}", said.status, said.out, said.err);
         Ok(said)
     }
 
