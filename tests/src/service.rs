@@ -1,5 +1,6 @@
 //! A service of a test's own: a repository, namespaces and a pipeline file that nobody else uses.
 
+use crate::seen::{Running, assert_runs, until_live};
 use crate::{Person, Said, World};
 use anyhow::{Context, Result};
 use sluice_local::image::{Image, Pushed};
@@ -49,7 +50,13 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         let (timeout, config) = ("60s".to_owned(), "one".to_owned());
-        Self { environments: 1, approval: false, replicas: 2, timeout, config }
+        Self {
+            environments: 1,
+            approval: false,
+            replicas: 2,
+            timeout,
+            config,
+        }
     }
 }
 
@@ -64,14 +71,31 @@ impl Delivered {
     /// Makes its repository and namespaces; Sluice knows nothing of it yet.
     pub async fn unapplied(world: &World, name: &str, options: &Options) -> Result<Self> {
         let ecr = aws_sdk_ecr::Client::new(&world.config);
-        ecr.create_repository().repository_name(name).send().await.context("creating the repository")?;
+        ecr.create_repository()
+            .repository_name(name)
+            .send()
+            .await
+            .context("creating the repository")?;
         let mut places = Vec::new();
         for (environment, cluster) in NAMES.iter().zip(CLUSTERS).take(options.environments) {
-            let namespace = world.local.cluster(cluster)?.create_test_namespace(&format!("{name}-{environment}")).await?;
-            places.push(Place { environment: (*environment).to_owned(), cluster: cluster.to_owned(), namespace });
+            let namespace = world
+                .local
+                .cluster(cluster)?
+                .create_test_namespace(&format!("{name}-{environment}"))
+                .await?;
+            places.push(Place {
+                environment: (*environment).to_owned(),
+                cluster: cluster.to_owned(),
+                namespace,
+            });
         }
         let folder = std::env::temp_dir().join(format!("sluice-{}-{name}", std::process::id()));
-        Ok(Self { name: name.to_owned(), places, world: world.clone(), folder })
+        Ok(Self {
+            name: name.to_owned(),
+            places,
+            world: world.clone(),
+            folder,
+        })
     }
 
     /// Writes its files and publishes them as somebody.
@@ -81,8 +105,16 @@ impl Delivered {
         let file = self.folder.join("pipeline.toml");
         std::fs::write(&file, self.pipeline(options))?;
         let root = self.folder.display().to_string();
-        let said = person.sluice(&["apply", &file.display().to_string(), "--root", &root]).await?;
-        anyhow::ensure!(said.status == 0, "apply ended with {}: {}{}", said.status, said.out, said.err);
+        let said = person
+            .sluice(&["apply", &file.display().to_string(), "--root", &root])
+            .await?;
+        anyhow::ensure!(
+            said.status == 0,
+            "apply ended with {}: {}{}",
+            said.status,
+            said.out,
+            said.err
+        );
         Ok(said)
     }
 
@@ -93,7 +125,11 @@ impl Delivered {
              [workload.deployment]\nmanifests = [\"manifests.yaml\"]\ncontainer = \"api\"\n"
         );
         for (number, place) in places.iter().enumerate() {
-            let Place { environment, cluster, namespace } = place;
+            let Place {
+                environment,
+                cluster,
+                namespace,
+            } = place;
             text += &format!(
                 "[[environment]]\nname = \"{environment}\"\ncluster = \"{cluster}\"\nnamespace = \"{namespace}\"\n\
                  timeout = \"{}\"\nrollback_within = \"60s\"\n",
@@ -122,6 +158,20 @@ impl Delivered {
         self.world.push(&self.name, image, tags).await
     }
 
+    /// Pushes a release of its own content, and waits until it is live in the first environment.
+    pub async fn deliver(&self, person: &Person, number: u64) -> Result<Pushed> {
+        let image = Image::new(&format!("{} {number}", self.name));
+        let pushed = self.push(&image, &[&format!("{number:07x}")]).await?;
+        until_live(person, &self.name, "dev", number).await?;
+        Ok(pushed)
+    }
+
+    /// Asserts that every pod of the first environment is on exactly this image.
+    pub async fn assert_runs(&self, pushed: &Pushed) -> Result<Running> {
+        let Place { cluster, namespace, .. } = self.place("dev")?;
+        assert_runs(&self.world, cluster, namespace, &self.name, &pushed.digest).await
+    }
+
     /// Where an environment is.
     pub fn place(&self, environment: &str) -> Result<&Place> {
         let found = self.places.iter().find(|place| place.environment == environment);
@@ -131,7 +181,11 @@ impl Delivered {
     /// Takes away what was made for it in the clusters and on disk. Rows and images go with the environment.
     pub async fn cleanup(&self) -> Result<()> {
         for place in &self.places {
-            self.world.local.cluster(&place.cluster)?.delete_namespace(&place.namespace).await?;
+            self.world
+                .local
+                .cluster(&place.cluster)?
+                .delete_namespace(&place.namespace)
+                .await?;
         }
         std::fs::remove_dir_all(&self.folder).context("removing the test's folder")
     }

@@ -3,15 +3,13 @@
 
 use anyhow::{Context, Result, ensure};
 use futures::future::try_join_all;
-use serde_json::{Value, json};
-use sluice_local::image::{Image, Pushed};
-use sluice_tests::outside::{ended, executions, invoke, ledger, next_second, until_rolling};
-use sluice_tests::seen::{
-    PATIENCE, assert_runs, environment, promotion, running, until_asked, until_live, until_state,
-};
+use serde_json::json;
+use sluice_local::image::Image;
+use sluice_tests::World;
+use sluice_tests::outside::{ended, next_second, until_rolling};
+use sluice_tests::seen::{PATIENCE, assert_runs, environment, running, until_asked, until_live, until_state};
 use sluice_tests::service::{Delivered, Options};
 use sluice_tests::wait::until;
-use sluice_tests::{Person, World};
 
 fn asks() -> Options {
     Options {
@@ -20,37 +18,8 @@ fn asks() -> Options {
     }
 }
 
-/// Pushes a release of its own content, and waits until it is live in dev.
-async fn delivered(ana: &Person, service: &Delivered, number: u64) -> Result<Pushed> {
-    let image = Image::new(&format!("{} {number}", service.name));
-    let pushed = service.push(&image, &[&format!("{number:07x}")]).await?;
-    until_live(ana, &service.name, "dev", number).await?;
-    Ok(pushed)
-}
-
-async fn runs(world: &World, service: &Delivered, pushed: &Pushed) -> Result<()> {
-    let place = service.place("dev")?;
-    assert_runs(
-        world,
-        &place.cluster,
-        &place.namespace,
-        &service.name,
-        &pushed.digest,
-    )
-    .await
-    .map(drop)
-}
-
 fn stuck_in_rolling(service: &Delivered) -> Image {
     Image::new(&format!("{}, never ready", service.name)).label("sluice.sim/never-ready", "true")
-}
-
-/// How many of these events the ledger of dev has.
-fn count(ledger: &[Value], event: &str) -> usize {
-    ledger
-        .iter()
-        .filter(|entry| entry.get("event").is_some_and(|found| found == event))
-        .count()
 }
 
 #[tokio::test]
@@ -85,10 +54,10 @@ async fn only_the_newest_waits_behind_the_one_people_are_asked_about() -> Result
     ana.run(&["approve", name, "dev", "1"]).await?;
     let now = until_asked(&ana, name, "dev", 3).await?;
     ensure!(now.pointer("/live/release") == Some(&json!(1)), "{now}");
-    runs(&world, &service, &first).await?;
+    service.assert_runs(&first).await?;
     ana.run(&["approve", name, "dev", "3"]).await?;
     until_live(&ana, name, "dev", 3).await?;
-    runs(&world, &service, &third).await?;
+    service.assert_runs(&third).await?;
     service.cleanup().await
 }
 
@@ -144,12 +113,8 @@ async fn promotions_that_race_leave_the_newest_and_disturb_nobody() -> Result<()
         "{newest} is not live: {live}"
     );
     let winner = pushed.iter().find(|one| newest["digest"] == one.digest.as_str());
-    runs(
-        &world,
-        &service,
-        winner.with_context(|| format!("nobody pushed {newest}"))?,
-    )
-    .await?;
+    let winner = winner.with_context(|| format!("nobody pushed {newest}"))?;
+    service.assert_runs(winner).await?;
     ana.run(&["ledger", "verify", name, "dev"]).await?;
     service.cleanup().await
 }
@@ -161,7 +126,7 @@ async fn a_hold_stops_what_is_automatic_and_nobody_who_asks() -> Result<()> {
     let ana = world.person("ana").await?;
     let service = Delivered::new(&world, "t-held", &Options::default()).await?;
     let name = service.name.as_str();
-    delivered(&ana, &service, 1).await?;
+    service.deliver(&ana, 1).await?;
     ana.run(&["hold", name, "dev", "--reason", "sale"]).await?;
     // When a release is pushed, then it waits and says why; a newer one takes its place
     service.push(&Image::new("held 2"), &["2222222"]).await?;
@@ -178,7 +143,7 @@ async fn a_hold_stops_what_is_automatic_and_nobody_who_asks() -> Result<()> {
     // When the hold is lifted, then the one that waits goes
     ana.run(&["unhold", name, "dev"]).await?;
     until_live(&ana, name, "dev", 3).await?;
-    runs(&world, &service, &third).await?;
+    service.assert_runs(&third).await?;
     // And a person's wish goes through while it is held
     ana.run(&["hold", name, "dev", "--reason", "sale again"]).await?;
     ana.run(&["promote", name, "dev", "2"]).await?;
@@ -197,25 +162,25 @@ async fn a_rollback_holds_until_something_newer_is_pushed() -> Result<()> {
     let ana = world.person("ana").await?;
     let service = Delivered::new(&world, "t-fix", &Options::default()).await?;
     let name = service.name.as_str();
-    let first = delivered(&ana, &service, 1).await?;
-    delivered(&ana, &service, 2).await?;
+    let first = service.deliver(&ana, 1).await?;
+    service.deliver(&ana, 2).await?;
     ana.run(&["rollback", name, "dev", "--reason", "slow"]).await?;
     let back = until_live(&ana, name, "dev", 1).await?;
     ensure!(!back["hold"].is_null(), "nothing is held: {back}");
-    runs(&world, &service, &first).await?;
+    service.assert_runs(&first).await?;
     // When it is called again, then it goes no further back
     let again = ana.json(&["rollback", name, "dev"]).await?;
     ensure!(again["outcome"] == "already", "{again}");
     // When a fix is pushed, then it goes live and nothing is held
     next_second().await?;
-    let fix = delivered(&ana, &service, 3).await?;
-    runs(&world, &service, &fix).await?;
+    let fix = service.deliver(&ana, 3).await?;
+    service.assert_runs(&fix).await?;
     let now = environment(&ana, name, "dev").await?;
     ensure!(now["hold"].is_null(), "{now}");
     // And the next rollback passes over what was rolled back
     ana.run(&["rollback", name, "dev"]).await?;
     until_live(&ana, name, "dev", 1).await?;
-    runs(&world, &service, &first).await?;
+    service.assert_runs(&first).await?;
     service.cleanup().await
 }
 
@@ -226,9 +191,9 @@ async fn a_quarantined_release_goes_nowhere() -> Result<()> {
     let ana = world.person("ana").await?;
     let service = Delivered::new(&world, "t-shut", &Options::default()).await?;
     let name = service.name.as_str();
-    let first = delivered(&ana, &service, 1).await?;
-    let second = delivered(&ana, &service, 2).await?;
-    delivered(&ana, &service, 3).await?;
+    let first = service.deliver(&ana, 1).await?;
+    let second = service.deliver(&ana, 2).await?;
+    service.deliver(&ana, 3).await?;
     ana.run(&["quarantine", name, "2", "--reason", "CVE-2026-1"])
         .await?;
     // When somebody promotes it or rolls back to it, then they are told why not, and what to type
@@ -245,12 +210,12 @@ async fn a_quarantined_release_goes_nowhere() -> Result<()> {
     // And a rollback passes over it
     ana.run(&["rollback", name, "dev"]).await?;
     until_live(&ana, name, "dev", 1).await?;
-    runs(&world, &service, &first).await?;
+    service.assert_runs(&first).await?;
     // When it is allowed again, then it can be promoted
     ana.run(&["unquarantine", name, "2"]).await?;
     ana.run(&["promote", name, "dev", "2"]).await?;
     until_live(&ana, name, "dev", 2).await?;
-    runs(&world, &service, &second).await?;
+    service.assert_runs(&second).await?;
     service.cleanup().await
 }
 
@@ -292,7 +257,7 @@ async fn an_abort_before_the_first_write_writes_nothing_and_one_after_it_restore
     ana.run(&["abort", name, "dev", "3"]).await?;
     let back = until_live(&ana, name, "dev", 2).await?;
     ensure!(back["hold"].is_null(), "an abort blames no release: {back}");
-    runs(&world, &service, &second).await?;
+    service.assert_runs(&second).await?;
     let over = until_state(&ana, name, "dev", 3, "aborted").await?;
     ensure!(over["reason"].to_string().contains("ana"), "{over}");
     ended(&world, "promotion", "t-abort-3-dev-1").await?;
@@ -340,160 +305,11 @@ async fn a_release_keeps_its_pipeline_and_only_approvers_change_who_decides() ->
         "{old:?}"
     );
     // And the next release goes by the new one
-    let second = delivered(&ana, &service, 2).await?;
+    let second = service.deliver(&ana, 2).await?;
     let new = assert_runs(&world, &place.cluster, &place.namespace, name, &second.digest).await?;
     ensure!(
         new.pods == 3 && new.config.iter().all(|config| config.contains("two")),
         "{new:?}"
-    );
-    service.cleanup().await
-}
-
-#[tokio::test]
-async fn a_rollback_goes_where_it_is_told_or_says_why_not() -> Result<()> {
-    // Given three releases
-    let world = World::load().await?;
-    let ana = world.person("ana").await?;
-    let service = Delivered::new(&world, "t-to", &Options::default()).await?;
-    let name = service.name.as_str();
-    let first = delivered(&ana, &service, 1).await?;
-    delivered(&ana, &service, 2).await?;
-    delivered(&ana, &service, 3).await?;
-    // When somebody asks for one that is not there, then nothing is done
-    let unknown = ana.sluice(&["rollback", name, "dev", "--to", "99"]).await?;
-    ensure!([5, 6].contains(&unknown.status), "{unknown:?}");
-    ensure!(
-        unknown.err.contains("99") && unknown.err.contains("sluice history"),
-        "{unknown:?}"
-    );
-    let live = ana.refused(&["rollback", name, "dev", "--to", "3"], 5).await?;
-    ensure!(live.contains("live") && live.contains("sluice "), "{live}");
-    ensure!(
-        executions(&world, "rollback", "t-to-").await?.is_empty(),
-        "a rollback was started"
-    );
-    // When it asks for the oldest, then it is that one
-    ana.run(&["rollback", name, "dev", "--to", "1"]).await?;
-    until_live(&ana, name, "dev", 1).await?;
-    runs(&world, &service, &first).await?;
-    service.cleanup().await
-}
-
-#[tokio::test]
-async fn ten_rollbacks_at_once_are_one() -> Result<()> {
-    // Given three releases
-    let world = World::load().await?;
-    let ana = world.person("ana").await?;
-    let service = Delivered::new(&world, "t-ten", &Options::default()).await?;
-    let name = service.name.as_str();
-    delivered(&ana, &service, 1).await?;
-    let second = delivered(&ana, &service, 2).await?;
-    delivered(&ana, &service, 3).await?;
-    // When ten people roll it back at once
-    let call = ["rollback", name, "dev"];
-    let answers = try_join_all((0..10).map(|_| ana.json(&call))).await?;
-    until_live(&ana, name, "dev", 2).await?;
-    // Then one of them started it, the others joined it, and all were told of the same execution
-    let started = answers
-        .iter()
-        .filter(|answer| answer["outcome"] == "started")
-        .count();
-    ensure!(started == 1, "{answers:?}");
-    for answer in &answers {
-        ensure!(
-            answer["execution"] == answers[0]["execution"] && answer["to"] == 2,
-            "{answers:?}"
-        );
-    }
-    let all = executions(&world, "rollback", "t-ten-").await?;
-    ensure!(all.len() == 1, "{all:?}");
-    ensure!(
-        count(&ledger(&ana, name, "dev").await?, "rollback_started") == 1,
-        "the ledger has another number"
-    );
-    runs(&world, &service, &second).await?;
-    service.cleanup().await
-}
-
-#[tokio::test]
-async fn a_rollback_during_a_rollout_wins_and_nothing_fights_it() -> Result<()> {
-    // Given a release that is live, and one whose pods never get ready
-    let world = World::load().await?;
-    let ana = world.person("ana").await?;
-    let options = Options {
-        timeout: "10m".into(),
-        ..Options::default()
-    };
-    let service = Delivered::new(&world, "t-wins", &options).await?;
-    let name = service.name.as_str();
-    let first = delivered(&ana, &service, 1).await?;
-    service.push(&stuck_in_rolling(&service), &["2222222"]).await?;
-    until_rolling(&ana, name, "dev", 2).await?;
-    // When it is rolled back meanwhile, by two at once
-    let call = ["rollback", name, "dev", "--reason", "stuck"];
-    for answer in try_join_all((0..2).map(|_| ana.json(&call))).await? {
-        ensure!(answer["leaving"] == 2 && answer["to"] == 1, "{answer}");
-    }
-    // Then the release before is back, the promotion is preempted, and its execution is over
-    until_live(&ana, name, "dev", 1).await?;
-    until_state(&ana, name, "dev", 2, "preempted").await?;
-    ended(&world, "promotion", "t-wins-2-dev-1").await?;
-    runs(&world, &service, &first).await?;
-    // And it stays: the last write of the environment is the rollback's
-    let ledger = ledger(&ana, name, "dev").await?;
-    let events: Vec<_> = ledger
-        .iter()
-        .filter_map(|entry| entry.get("event")?.as_str())
-        .collect();
-    let preempted = events.iter().position(|event| *event == "rollback_started");
-    let after = preempted.and_then(|at| events.get(at..)).unwrap_or_default();
-    ensure!(after.contains(&"rollback_completed"), "{events:?}");
-    ensure!(
-        !after
-            .iter()
-            .any(|event| event.starts_with("restore") || event.starts_with("rollout_started")),
-        "{events:?}"
-    );
-    service.cleanup().await
-}
-
-#[tokio::test]
-async fn a_direct_call_rolls_back_and_is_recorded_as_one() -> Result<()> {
-    // Given two releases
-    let world = World::load().await?;
-    let ana = world.person("ana").await?;
-    let service = Delivered::new(&world, "t-direct", &Options::default()).await?;
-    let name = service.name.as_str();
-    let first = delivered(&ana, &service, 1).await?;
-    delivered(&ana, &service, 2).await?;
-    // When the function is invoked by hand
-    let answer = invoke(
-        &world,
-        "roll-back",
-        &json!({"service": name, "environment": "dev"}),
-    )
-    .await?;
-    ensure!(answer["outcome"] == "started" && answer["to"] == 1, "{answer}");
-    // Then the release before is back, and the ledger says how it came to that
-    until_live(&ana, name, "dev", 1).await?;
-    runs(&world, &service, &first).await?;
-    let ledger = ledger(&ana, name, "dev").await?;
-    let by = ledger
-        .iter()
-        .find(|entry| entry["event"] == "rollback_started")
-        .map(|entry| entry["by"].clone());
-    ensure!(by == Some(json!("invoked directly")), "{ledger:?}");
-    // And whoever the payload claims to be is not believed
-    let claim = json!({"service": name, "environment": "dev", "by": "ana"});
-    ensure!(
-        invoke(&world, "roll-back", &claim).await.is_err(),
-        "a caller was taken from the payload"
-    );
-    ensure!(
-        promotion(&ana, name, "dev", 2)
-            .await?
-            .is_some_and(|two| two["state"] == "verified"),
-        "#2 was verified"
     );
     service.cleanup().await
 }
