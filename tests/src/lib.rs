@@ -1,5 +1,6 @@
 //! What the demo, the bench and the scenarios share: a world to act in, people who act, and what can be seen.
 
+pub mod act;
 pub mod outside;
 pub mod report;
 pub mod seen;
