@@ -2,6 +2,7 @@
 
 use crate::ending::wake_queue;
 use crate::images::load_release;
+use crate::starting::start_wanted;
 use crate::wanting::{Wish, add_wish, follow_wish};
 use crate::{Backends, load_pipeline, racing};
 use jiff::Timestamp;
@@ -34,11 +35,34 @@ pub async fn complete(
     now: Timestamp,
 ) -> Result<Completed, Failure> {
     let (completed, wish) = racing(|| complete_once(backends, service, environment, execution, now)).await?;
-    if let Some(wish) = &wish {
-        follow_wish(backends, wish).await?;
+    match &wish {
+        Some(wish) => follow_wish(backends, wish).await?,
+        None if completed.rollout.is_none() => start_next(backends, service, environment, execution).await?,
+        None => {}
     }
     wake_queue(backends, service, environment).await?;
     Ok(completed)
+}
+
+/// Starts the next environment's promotion again: the call that recorded it may have been killed before the start.
+async fn start_next(
+    backends: &Backends,
+    service: &ServiceName,
+    name: &EnvironmentName,
+    execution: &ExecutionName,
+) -> Result<(), Failure> {
+    let environment = backends.table.environment(service, name).await?;
+    let Some(rollout) = environment.rollout.filter(|rollout| rollout.owner == *execution) else {
+        return Ok(());
+    };
+    let Some(promotion) = rollout.promotion() else {
+        return Ok(());
+    };
+    let pipeline = load_pipeline(&backends.table, service, &rollout.pipeline).await?;
+    match pipeline.after(name) {
+        Some(next) => start_wanted(backends, service, &next.name, promotion.release).await,
+        None => Ok(()),
+    }
 }
 
 async fn complete_once(
@@ -49,7 +73,11 @@ async fn complete_once(
     now: Timestamp,
 ) -> Result<(Completed, Option<Wish>), Failure> {
     let mut environment = backends.table.environment(service, name).await?;
-    let Some(rollout) = environment.under_way().filter(|rollout| rollout.owner == *execution).cloned() else {
+    let Some(rollout) = environment
+        .under_way()
+        .filter(|rollout| rollout.owner == *execution)
+        .cloned()
+    else {
         return completed_before(&environment, execution).map(|completed| (completed, None));
     };
     let mut promotion = load_promotion(backends, &environment, &rollout).await?;
@@ -57,8 +85,14 @@ async fn complete_once(
         Some(number) => Some(load_release(backends, service, number).await?),
         None => None,
     };
-    let completion = rollout::complete(&mut environment, execution, promotion.as_mut(), release.as_ref(), now)
-        .map_err(|fault| Failure::internal(fault.to_string()))?;
+    let completion = rollout::complete(
+        &mut environment,
+        execution,
+        promotion.as_mut(),
+        release.as_ref(),
+        now,
+    )
+    .map_err(|fault| Failure::internal(fault.to_string()))?;
     let mut transaction = Transaction::new();
     transaction.record(&mut environment, completion.record, now);
     transaction.update(&environment);
@@ -70,8 +104,17 @@ async fn complete_once(
         }
     }
     transaction.commit(&backends.table).await?;
-    let reason = completion.reason.unwrap_or_else(|| "every pod is on the release".to_owned());
-    Ok((Completed { verified: completion.verified, reason, rollout: Some(rollout) }, wish))
+    let reason = completion
+        .reason
+        .unwrap_or_else(|| "every pod is on the release".to_owned());
+    Ok((
+        Completed {
+            verified: completion.verified,
+            reason,
+            rollout: Some(rollout),
+        },
+        wish,
+    ))
 }
 
 /// The answer to a repeated call: what the environment says of this execution's rollout.
@@ -80,10 +123,17 @@ fn completed_before(environment: &Environment, execution: &ExecutionName) -> Res
     if environment.lease.is_some() {
         return Err(lost());
     }
-    let rollout = environment.rollout.as_ref().filter(|rollout| rollout.owner == *execution).ok_or_else(lost)?;
+    let rollout = environment
+        .rollout
+        .as_ref()
+        .filter(|rollout| rollout.owner == *execution)
+        .ok_or_else(lost)?;
     Ok(Completed {
         verified: rollout.phase == sluice_domain::environment::Phase::Verified,
-        reason: rollout.reason.clone().unwrap_or_else(|| "completed before".to_owned()),
+        reason: rollout
+            .reason
+            .clone()
+            .unwrap_or_else(|| "completed before".to_owned()),
         rollout: None,
     })
 }
@@ -94,7 +144,10 @@ async fn load_promotion(
     rollout: &Rollout,
 ) -> Result<Option<Promotion>, Failure> {
     match rollout.promotion() {
-        Some(id) => Ok(backends.table.promotion(&environment.service, &environment.name, id).await?),
+        Some(id) => Ok(backends
+            .table
+            .promotion(&environment.service, &environment.name, id)
+            .await?),
         None => Ok(None),
     }
 }
@@ -108,10 +161,21 @@ async fn want_next(
     now: Timestamp,
 ) -> Result<Option<Wish>, Failure> {
     let pipeline = load_pipeline(&backends.table, &promotion.service, &promotion.pipeline).await?;
-    let Some(next) = pipeline.after(&promotion.environment) else { return Ok(None) };
+    let Some(next) = pipeline.after(&promotion.environment) else {
+        return Ok(None);
+    };
     let mut environment = backends.table.environment(&promotion.service, &next.name).await?;
     if !continues(&environment, release) {
         return Ok(None);
     }
-    add_wish(backends, transaction, &mut environment, release, Asker::Automatic, now).await.map(Some)
+    add_wish(
+        backends,
+        transaction,
+        &mut environment,
+        release,
+        Asker::Automatic,
+        now,
+    )
+    .await
+    .map(Some)
 }

@@ -1,6 +1,6 @@
 //! From push to release: one release per digest, however many tags and events arrive, in whatever order.
 
-use crate::starting::start_promotion;
+use crate::starting::start_wanted;
 use crate::wanting::{Wish, add_wish, follow_wish};
 use crate::{Backends, load_pipeline, racing};
 use jiff::Timestamp;
@@ -31,10 +31,14 @@ pub async fn record_image(
 ) -> Result<Vec<Recorded>, Failure> {
     let services = backends.table.services_of(repository).await?;
     if services.is_empty() {
-        return Ok(vec![Recorded::Ignored(format!("no service is delivered from {repository}"))]);
+        return Ok(vec![Recorded::Ignored(format!(
+            "no service is delivered from {repository}"
+        ))]);
     }
     let Some(image) = backends.registry.image(repository, digest).await? else {
-        return Ok(vec![Recorded::Ignored(format!("{digest} is not in {repository}"))]);
+        return Ok(vec![Recorded::Ignored(format!(
+            "{digest} is not in {repository}"
+        ))]);
     };
     let mut recorded = Vec::with_capacity(services.len());
     for service in services {
@@ -83,7 +87,17 @@ async fn record_once(
     let wish = match pipeline.first().filter(|_| promote) {
         Some(first) => {
             let mut environment = table.environment(service, &first.name).await?;
-            Some(add_wish(backends, &mut transaction, &mut environment, &release, Asker::Automatic, now).await?)
+            Some(
+                add_wish(
+                    backends,
+                    &mut transaction,
+                    &mut environment,
+                    &release,
+                    Asker::Automatic,
+                    now,
+                )
+                .await?,
+            )
         }
         None => None,
     };
@@ -93,16 +107,19 @@ async fn record_once(
 
 /// An event that arrives again starts what the first one wanted, if it still waits: its function may have been killed
 /// between the record and the start.
-async fn start_again(backends: &Backends, service: &ServiceName, number: ReleaseNumber) -> Result<(), Failure> {
-    let Some(release) = backends.table.release(service, number).await? else { return Ok(()) };
+async fn start_again(
+    backends: &Backends,
+    service: &ServiceName,
+    number: ReleaseNumber,
+) -> Result<(), Failure> {
+    let Some(release) = backends.table.release(service, number).await? else {
+        return Ok(());
+    };
     let pipeline = load_pipeline(&backends.table, service, &release.pipeline).await?;
-    let Some(first) = pipeline.first() else { return Ok(()) };
-    let environment = backends.table.environment(service, &first.name).await?;
-    let queued = environment.queue.iter().find(|queued| queued.id.release == number && queued.automatic);
-    match queued {
-        Some(queued) => start_promotion(backends, service, &first.name, queued.id).await,
-        None => Ok(()),
-    }
+    let Some(first) = pipeline.first() else {
+        return Ok(());
+    };
+    start_wanted(backends, service, &first.name, number).await
 }
 
 /// The release as it is stored.

@@ -3,7 +3,7 @@
 use crate::Backends;
 use crate::turn::{Look, look};
 use jiff::Timestamp;
-use sluice_domain::ids::{EnvironmentName, ExecutionName, Fence, PromotionId, ServiceName};
+use sluice_domain::ids::{EnvironmentName, ExecutionName, Fence, PromotionId, ReleaseNumber, ServiceName};
 use sluice_domain::promotion::PromotionState;
 use sluice_domain::turn::Turn;
 use sluice_domain::wire::Work;
@@ -18,8 +18,30 @@ pub async fn start_promotion(
     id: PromotionId,
 ) -> Result<(), Failure> {
     let name = id.execution(service, environment);
-    backends.executions.start_promotion(&name, &input(&Work::promotion(service, environment, id))?).await?;
+    backends
+        .executions
+        .start_promotion(&name, &input(&Work::promotion(service, environment, id))?)
+        .await?;
     Ok(())
+}
+
+/// Starts a release's promotion again where it is wanted automatically and still waits: whoever recorded that may have
+/// been killed before the start.
+pub(crate) async fn start_wanted(
+    backends: &Backends,
+    service: &ServiceName,
+    environment: &EnvironmentName,
+    release: ReleaseNumber,
+) -> Result<(), Failure> {
+    let state = backends.table.environment(service, environment).await?;
+    match state
+        .queue
+        .iter()
+        .find(|queued| queued.id.release == release && queued.automatic)
+    {
+        Some(queued) => start_promotion(backends, service, environment, queued.id).await,
+        None => Ok(()),
+    }
 }
 
 /// Starts a rollback's execution.
@@ -30,7 +52,10 @@ pub async fn start_rollback(
     name: &ExecutionName,
     fence: Fence,
 ) -> Result<(), Failure> {
-    backends.executions.start_rollback(name, &input(&Work::rollback(service, environment, fence))?).await?;
+    backends
+        .executions
+        .start_rollback(name, &input(&Work::rollback(service, environment, fence))?)
+        .await?;
     Ok(())
 }
 
@@ -49,7 +74,8 @@ pub async fn wake(
 }
 
 fn input(work: &Work) -> Result<serde_json::Value, Failure> {
-    serde_json::to_value(work).map_err(|error| Failure::internal(format!("an execution's input has no JSON: {error}")))
+    serde_json::to_value(work)
+        .map_err(|error| Failure::internal(format!("an execution's input has no JSON: {error}")))
 }
 
 /// Wakes a promotion whose row says that there is something to do, and answers whether it did: a token may have been
