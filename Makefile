@@ -31,7 +31,7 @@ down: ## end what `make up` left running
 	@if [ -x $(LOCAL) ]; then $(LOCAL) down; fi
 
 .PHONY: test
-test: check-code check-template check-build test-rust ## everything that .ci/run runs
+test: check-code check-template check-build test-local test-rust ## everything that .ci/run runs
 	@echo "make test: all passed"
 
 .PHONY: check-code
@@ -49,6 +49,11 @@ check-build: tools ## sam build for arm64
 	PATH="$$($(LOCAL) tools --sam-bin):$$PATH" SAM_CLI_TELEMETRY=0 CARGO_PROFILE_RELEASE_LTO=off \
 	  CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
 	  sam build --config-file samplconfig.toml --config-env default --build-dir target/sam-build
+
+.PHONY: test-local
+test-local: tools ## what the local AWS mends, and how functions are packaged for it
+	cd infra/local/aws && PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=. "$$(../../../$(LOCAL) tools --aws-python)" -m unittest discover -s tests -t .
+	cd infra/local/aws && PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=. "$$(../../../$(LOCAL) tools --sam-bin)/python" -m unittest discover -s sam_tests -t .
 
 .PHONY: test-rust
 test-rust: tools ## unit tests, and whole flows on the local AWS and Kubernetes

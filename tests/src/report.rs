@@ -41,12 +41,20 @@ impl Report {
             Err(error) => (false, format!("{error:#}")),
         };
         let seconds = (started.elapsed().as_secs_f64() * 100.0).round() / 100.0;
-        println!("   {} in {seconds} s: {detail}", if ok { "done" } else { "FAILED" });
+        println!(
+            "   {} in {seconds} s: {detail}",
+            if ok { "done" } else { "FAILED" }
+        );
         self.push(name, ok, seconds, detail);
     }
 
     fn push(&mut self, name: &str, ok: bool, seconds: f64, detail: String) {
-        self.steps.push(Shown { name: name.to_owned(), ok, seconds, detail });
+        self.steps.push(Shown {
+            name: name.to_owned(),
+            ok,
+            seconds,
+            detail,
+        });
         self.ok = self.steps.iter().all(|step| step.ok);
     }
 
@@ -55,6 +63,7 @@ impl Report {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).with_context(|| format!("making {}", folder.display()))?;
         }
-        std::fs::write(path, serde_json::to_vec_pretty(self)?).with_context(|| format!("writing {}", path.display()))
+        std::fs::write(path, serde_json::to_vec_pretty(self)?)
+            .with_context(|| format!("writing {}", path.display()))
     }
 }

@@ -40,23 +40,45 @@ pub async fn running(world: &World, cluster: &str, namespace: &str, label: &str)
         for container in spec.containers {
             running.specs.extend(container.image);
             let sources = container.env_from.unwrap_or_default();
-            maps.extend(sources.into_iter().filter_map(|source| source.config_map_ref).map(|named| named.name));
+            maps.extend(
+                sources
+                    .into_iter()
+                    .filter_map(|source| source.config_map_ref)
+                    .map(|named| named.name),
+            );
         }
-        running.image_ids.extend(status.container_statuses.unwrap_or_default().into_iter().map(|status| status.image_id));
+        running.image_ids.extend(
+            status
+                .container_statuses
+                .unwrap_or_default()
+                .into_iter()
+                .map(|status| status.image_id),
+        );
     }
     for name in maps {
-        let found = Api::<ConfigMap>::namespaced(client.clone(), namespace).get(&name).await?;
+        let found = Api::<ConfigMap>::namespaced(client.clone(), namespace)
+            .get(&name)
+            .await?;
         running.config.insert(serde_json::to_string(&found.data)?);
     }
     Ok(running)
 }
 
 /// Asserts that every pod is on exactly this digest, by its spec and by what the node says it runs.
-pub async fn assert_runs(world: &World, cluster: &str, namespace: &str, app: &str, digest: &str) -> Result<Running> {
+pub async fn assert_runs(
+    world: &World,
+    cluster: &str,
+    namespace: &str,
+    app: &str,
+    digest: &str,
+) -> Result<Running> {
     let running = running(world, cluster, namespace, &format!("app={app}")).await?;
     ensure!(running.pods > 0, "no pod of {app} is in {namespace}");
     for image in running.specs.iter().chain(&running.image_ids) {
-        ensure!(image.ends_with(&format!("@{digest}")), "{namespace} runs {image}, not {digest}");
+        ensure!(
+            image.ends_with(&format!("@{digest}")),
+            "{namespace} runs {image}, not {digest}"
+        );
     }
     Ok(running)
 }
@@ -64,9 +86,15 @@ pub async fn assert_runs(world: &World, cluster: &str, namespace: &str, app: &st
 /// An environment of `sluice status --output json`.
 pub async fn environment(person: &Person, service: &str, environment: &str) -> Result<Value> {
     let status = person.json(&["status", service]).await?;
-    let found = status.pointer("/services/0/environments").and_then(Value::as_array).and_then(|environments| {
-        environments.iter().find(|one| one.get("name").is_some_and(|name| name == environment)).cloned()
-    });
+    let found = status
+        .pointer("/services/0/environments")
+        .and_then(Value::as_array)
+        .and_then(|environments| {
+            environments
+                .iter()
+                .find(|one| one.get("name").is_some_and(|name| name == environment))
+                .cloned()
+        });
     found.with_context(|| format!("status of {service} has no environment {environment}: {status}"))
 }
 
@@ -76,42 +104,73 @@ pub async fn until_live(person: &Person, service: &str, name: &str, release: u64
         let found = environment(person, service, name).await?;
         let live = found.pointer("/live/release").and_then(Value::as_u64) == Some(release);
         let idle = found.get("activity").is_none_or(Value::is_null);
-        Ok(if live && idle { Ok(found) } else { Err(found.to_string()) })
+        Ok(if live && idle {
+            Ok(found)
+        } else {
+            Err(found.to_string())
+        })
     })
     .await
 }
 
 /// Waits until a release waits for approval in an environment.
 pub async fn until_asked(person: &Person, service: &str, name: &str, release: u64) -> Result<Value> {
-    until(&format!("the question about {service}#{release} in {name}"), PATIENCE, || async {
-        let found = environment(person, service, name).await?;
-        let first = found.pointer("/waiting/0");
-        let asked = first.is_some_and(|first| {
-            first.get("release").and_then(Value::as_u64) == Some(release)
-                && first.get("state").is_some_and(|state| state == "awaiting_approval")
-        });
-        Ok(if asked { Ok(found) } else { Err(found.to_string()) })
-    })
+    until(
+        &format!("the question about {service}#{release} in {name}"),
+        PATIENCE,
+        || async {
+            let found = environment(person, service, name).await?;
+            let first = found.pointer("/waiting/0");
+            let asked = first.is_some_and(|first| {
+                first.get("release").and_then(Value::as_u64) == Some(release)
+                    && first
+                        .get("state")
+                        .is_some_and(|state| state == "awaiting_approval")
+            });
+            Ok(if asked { Ok(found) } else { Err(found.to_string()) })
+        },
+    )
     .await
 }
 
 /// A release's promotion into an environment, from `sluice history --output json`.
 pub async fn promotion(person: &Person, service: &str, name: &str, release: u64) -> Result<Option<Value>> {
     let history = person.json(&["history", service]).await?;
-    let releases = history.get("releases").and_then(Value::as_array).cloned().unwrap_or_default();
-    let found = releases.into_iter().find(|one| one.get("number").and_then(Value::as_u64) == Some(release));
-    let promotions = found.and_then(|found| found.get("promotions")?.as_array().cloned()).unwrap_or_default();
-    Ok(promotions.into_iter().find(|one| one.get("environment").is_some_and(|environment| environment == name)))
+    let releases = history
+        .get("releases")
+        .and_then(Value::as_array)
+        .cloned()
+        .unwrap_or_default();
+    let found = releases
+        .into_iter()
+        .find(|one| one.get("number").and_then(Value::as_u64) == Some(release));
+    let promotions = found
+        .and_then(|found| found.get("promotions")?.as_array().cloned())
+        .unwrap_or_default();
+    Ok(promotions.into_iter().find(|one| {
+        one.get("environment")
+            .is_some_and(|environment| environment == name)
+    }))
 }
 
 /// Waits until a release's promotion into an environment is in this state.
-pub async fn until_state(person: &Person, service: &str, name: &str, release: u64, state: &str) -> Result<Value> {
-    until(&format!("{service}#{release} {state} in {name}"), PATIENCE, || async {
-        let found = promotion(person, service, name, release).await?;
-        Ok(match found {
-            Some(found) if found.get("state").is_some_and(|now| now == state) => Ok(found),
-            other => Err(format!("{other:?}")),
-        })
-    })
+pub async fn until_state(
+    person: &Person,
+    service: &str,
+    name: &str,
+    release: u64,
+    state: &str,
+) -> Result<Value> {
+    until(
+        &format!("{service}#{release} {state} in {name}"),
+        PATIENCE,
+        || async {
+            let found = promotion(person, service, name, release).await?;
+            Ok(match found {
+                Some(found) if found.get("state").is_some_and(|now| now == state) => Ok(found),
+                other => Err(format!("{other:?}")),
+            })
+        },
+    )
     .await
 }

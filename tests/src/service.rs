@@ -168,7 +168,9 @@ impl Delivered {
 
     /// Asserts that every pod of the first environment is on exactly this image.
     pub async fn assert_runs(&self, pushed: &Pushed) -> Result<Running> {
-        let Place { cluster, namespace, .. } = self.place("dev")?;
+        let Place {
+            cluster, namespace, ..
+        } = self.place("dev")?;
         assert_runs(&self.world, cluster, namespace, &self.name, &pushed.digest).await
     }
 

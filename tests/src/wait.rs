@@ -21,7 +21,10 @@ where
             Err(instead) => instead,
         };
         if started.elapsed() > limit {
-            bail!("{what} did not come within {} s; instead: {instead}", limit.as_secs());
+            bail!(
+                "{what} did not come within {} s; instead: {instead}",
+                limit.as_secs()
+            );
         }
         tokio::time::sleep(EVERY).await;
     }

@@ -39,15 +39,25 @@ pub struct Said {
 
 /// The checkout.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new(".")).to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap_or(Path::new("."))
+        .to_path_buf()
 }
 
 /// Where the command's binary is: beside this one, or one folder above where tests lie.
 fn command() -> Result<PathBuf> {
     let here = std::env::current_exe()?;
     let folders = here.ancestors().skip(1).take(2);
-    let found = folders.map(|folder| folder.join("sluice")).find(|path| path.is_file());
-    found.with_context(|| format!("there is no `sluice` beside {}: `make build` makes it", here.display()))
+    let found = folders
+        .map(|folder| folder.join("sluice"))
+        .find(|path| path.is_file());
+    found.with_context(|| {
+        format!(
+            "there is no `sluice` beside {}: `make build` makes it",
+            here.display()
+        )
+    })
 }
 
 impl World {
@@ -58,7 +68,9 @@ impl World {
         let config = aws_config::defaults(BehaviorVersion::latest())
             .endpoint_url(&local.endpoint)
             .region(aws_config::Region::new(local.region.clone()))
-            .credentials_provider(aws_credential_types::Credentials::new("test", "test", None, None, "root"))
+            .credentials_provider(aws_credential_types::Credentials::new(
+                "test", "test", None, None, "root",
+            ))
             .load()
             .await;
         Ok(Self { local, config })
@@ -67,16 +79,32 @@ impl World {
     /// A person, with an hour's session of their role.
     pub async fn person(&self, name: &str) -> Result<Person> {
         let sluice = self.local.sluice()?;
-        let role = sluice.people.get(name).with_context(|| format!("there is no person {name} here"))?;
-        let provider = AssumeRoleProvider::builder(role.as_str()).session_name(name).configure(&self.config).build().await;
-        let keys = provider.provide_credentials().await.with_context(|| format!("assuming {role}"))?;
+        let role = sluice
+            .people
+            .get(name)
+            .with_context(|| format!("there is no person {name} here"))?;
+        let provider = AssumeRoleProvider::builder(role.as_str())
+            .session_name(name)
+            .configure(&self.config)
+            .build()
+            .await;
+        let keys = provider
+            .provide_credentials()
+            .await
+            .with_context(|| format!("assuming {role}"))?;
         let mut variables = self.local.variables();
         variables.retain(|(name, _)| !name.starts_with("AWS_ACCESS") && !name.starts_with("AWS_SECRET"));
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         variables.push(pair("AWS_ACCESS_KEY_ID", keys.access_key_id()));
         variables.push(pair("AWS_SECRET_ACCESS_KEY", keys.secret_access_key()));
-        variables.push(pair("AWS_SESSION_TOKEN", keys.session_token().context("a role's session has a token")?));
-        Ok(Person { name: name.to_owned(), variables })
+        variables.push(pair(
+            "AWS_SESSION_TOKEN",
+            keys.session_token().context("a role's session has a token")?,
+        ));
+        Ok(Person {
+            name: name.to_owned(),
+            variables,
+        })
     }
 
     /// Pushes an image as GitHub Actions would: one manifest under every tag.
@@ -108,21 +136,36 @@ impl Person {
     /// The same, which must succeed; shows the command where `show` says so.
     pub async fn run(&self, arguments: &[&str]) -> Result<String> {
         let said = self.sluice(arguments).await?;
-        ensure!(said.status == 0, "{}: sluice {} ended with {}: {}{}", self.name, arguments.join(" "), said.status, said.out, said.err);
+        ensure!(
+            said.status == 0,
+            "{}: sluice {} ended with {}: {}{}",
+            self.name,
+            arguments.join(" "),
+            said.status,
+            said.out,
+            said.err
+        );
         Ok(said.out)
     }
 
     /// The same, as JSON.
     pub async fn json(&self, arguments: &[&str]) -> Result<Value> {
         let out = self.run(&[arguments, &["--output", "json"]].concat()).await?;
-        serde_json::from_str(&out).with_context(|| format!("sluice {} printed no JSON: {out}", arguments.join(" ")))
+        serde_json::from_str(&out)
+            .with_context(|| format!("sluice {} printed no JSON: {out}", arguments.join(" ")))
     }
 
     /// A command that must be refused with this exit status; what it said.
     pub async fn refused(&self, arguments: &[&str], status: i32) -> Result<String> {
         let said = self.sluice(arguments).await?;
         if said.status != status {
-            bail!("sluice {} ended with {}, not {status}: {}{}", arguments.join(" "), said.status, said.out, said.err);
+            bail!(
+                "sluice {} ended with {}, not {status}: {}{}",
+                arguments.join(" "),
+                said.status,
+                said.out,
+                said.err
+            );
         }
         Ok(said.out + &said.err)
     }

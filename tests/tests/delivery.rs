@@ -14,19 +14,40 @@ async fn a_rolled_back_environment_has_its_old_configuration() -> Result<()> {
     let service = Delivered::new(&world, "t-config", &Options::default()).await?;
     let first = service.push(&Image::new("config 1"), &["1111111"]).await?;
     until_live(&ana, &service.name, "dev", 1).await?;
-    service.apply(&ana, &Options { config: "two".into(), ..Options::default() }).await?;
+    service
+        .apply(
+            &ana,
+            &Options {
+                config: "two".into(),
+                ..Options::default()
+            },
+        )
+        .await?;
     service.push(&Image::new("config 2"), &["2222222"]).await?;
     until_live(&ana, &service.name, "dev", 2).await?;
     let place = service.place("dev")?;
     let app = format!("app={}", service.name);
     let after = running(&world, &place.cluster, &place.namespace, &app).await?;
-    ensure!(after.config.iter().all(|config| config.contains("two")), "{after:?}");
+    ensure!(
+        after.config.iter().all(|config| config.contains("two")),
+        "{after:?}"
+    );
     // When it is rolled back
     ana.run(&["rollback", &service.name, "dev"]).await?;
     until_live(&ana, &service.name, "dev", 1).await?;
     // Then both the image and the configuration are the first release's
-    let back = assert_runs(&world, &place.cluster, &place.namespace, &service.name, &first.digest).await?;
-    ensure!(back.config.len() == 1 && back.config.iter().all(|config| config.contains("one")), "{back:?}");
+    let back = assert_runs(
+        &world,
+        &place.cluster,
+        &place.namespace,
+        &service.name,
+        &first.digest,
+    )
+    .await?;
+    ensure!(
+        back.config.len() == 1 && back.config.iter().all(|config| config.contains("one")),
+        "{back:?}"
+    );
     service.cleanup().await
 }
 
@@ -35,26 +56,56 @@ async fn an_index_is_one_release_and_a_rejected_one_goes_no_further() -> Result<
     // Given two environments, the second of which asks people
     let world = World::load().await?;
     let (ana, carl) = (world.person("ana").await?, world.person("carl").await?);
-    let options = Options { environments: 2, approval: true, ..Options::default() };
+    let options = Options {
+        environments: 2,
+        approval: true,
+        ..Options::default()
+    };
     let service = Delivered::new(&world, "t-index", &options).await?;
     // When an index with children is pushed
     let pusher = sluice_local::image::Pusher::new(&world.local, &service.name);
-    let images = [Image::new("index amd64"), Image::new("index arm64").architecture("arm64")];
+    let images = [
+        Image::new("index amd64"),
+        Image::new("index arm64").architecture("arm64"),
+    ];
     let index = pusher.push_index(&images, &["abcdef0", "latest"]).await?;
     // Then dev runs the index, and staging waits
     until_live(&ana, &service.name, "dev", 1).await?;
     let place = service.place("dev")?;
-    assert_runs(&world, &place.cluster, &place.namespace, &service.name, &index.digest).await?;
+    assert_runs(
+        &world,
+        &place.cluster,
+        &place.namespace,
+        &service.name,
+        &index.digest,
+    )
+    .await?;
     until_asked(&ana, &service.name, "staging", 1).await?;
     // When somebody who is no approver says yes, then it is refused; when Ana says no, it is over
-    let said = carl.refused(&["approve", &service.name, "staging", "1"], 4).await?;
+    let said = carl
+        .refused(&["approve", &service.name, "staging", "1"], 4)
+        .await?;
     ensure!(said.contains("ana"), "it does not say who may: {said}");
-    ana.run(&["reject", &service.name, "staging", "1", "--reason", "not on a Friday"]).await?;
+    ana.run(&[
+        "reject",
+        &service.name,
+        "staging",
+        "1",
+        "--reason",
+        "not on a Friday",
+    ])
+    .await?;
     let over = until_state(&ana, &service.name, "staging", 1, "rejected").await?;
     ensure!(over.to_string().contains("not on a Friday"), "{over}");
     let history = ana.json(&["history", &service.name]).await?;
-    let releases = history.get("releases").and_then(|releases| releases.as_array()).map(Vec::len);
-    ensure!(releases == Some(1), "children and tags are no releases: {history}");
+    let releases = history
+        .get("releases")
+        .and_then(|releases| releases.as_array())
+        .map(Vec::len);
+    ensure!(
+        releases == Some(1),
+        "children and tags are no releases: {history}"
+    );
     service.cleanup().await
 }
 
@@ -65,16 +116,34 @@ async fn a_failed_first_release_is_scaled_to_zero() -> Result<()> {
     let ana = world.person("ana").await?;
     let service = Delivered::new(&world, "t-empty", &Options::default()).await?;
     // When the first release cannot start
-    service.push(&Image::new("empty 1").label("sluice.sim/crash-at-start", "no settings"), &["1111111"]).await?;
+    service
+        .push(
+            &Image::new("empty 1").label("sluice.sim/crash-at-start", "no settings"),
+            &["1111111"],
+        )
+        .await?;
     let failed = until_state(&ana, &service.name, "dev", 1, "failed").await?;
     ensure!(failed.to_string().contains("no settings"), "{failed}");
     // Then no pod is left, and the next release comes through
     let place = service.place("dev")?;
-    let left = running(&world, &place.cluster, &place.namespace, &format!("app={}", service.name)).await?;
+    let left = running(
+        &world,
+        &place.cluster,
+        &place.namespace,
+        &format!("app={}", service.name),
+    )
+    .await?;
     ensure!(left.pods == 0, "{left:?}");
     let good = service.push(&Image::new("empty 2"), &["2222222"]).await?;
     until_live(&ana, &service.name, "dev", 2).await?;
-    let runs = assert_runs(&world, &place.cluster, &place.namespace, &service.name, &good.digest).await?;
+    let runs = assert_runs(
+        &world,
+        &place.cluster,
+        &place.namespace,
+        &service.name,
+        &good.digest,
+    )
+    .await?;
     ensure!(runs.pods == 2, "{runs:?}");
     service.cleanup().await
 }

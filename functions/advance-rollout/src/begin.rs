@@ -13,24 +13,49 @@ use sluice_transitions::{Backends, load_release};
 use std::collections::BTreeMap;
 
 /// Stores both bundles, records the decision, and writes the cluster.
-pub(crate) async fn begin(backends: &Backends, scene: Scene, step: u32, now: Timestamp) -> Result<Next, Failure> {
-    let number = scene.rollout.release.ok_or_else(|| Failure::internal("a promotion without a release"))?;
+pub(crate) async fn begin(
+    backends: &Backends,
+    scene: Scene,
+    step: u32,
+    now: Timestamp,
+) -> Result<Next, Failure> {
+    let number = scene
+        .rollout
+        .release
+        .ok_or_else(|| Failure::internal("a promotion without a release"))?;
     let release = load_release(backends, &scene.environment.service, number).await?;
-    let config = scene.namespace.config_maps(&config_wanted(&scene.package, &scene.observed)).await?;
+    let config = scene
+        .namespace
+        .config_maps(&config_wanted(&scene.package, &scene.observed))
+        .await?;
     let target = match plan_bundle(&release, &scene.package, &scene.observed, &config) {
         Ok(target) => target,
         Err(faults) => return abandon(backends, scene, step, &faults.to_string(), now).await,
     };
     let baseline = store_baseline(backends, &scene, &config).await?;
     let hash = backends.table.put_bundle(&target).await?;
-    let Scene { mut environment, observed, namespace, spec, .. } = scene;
+    let Scene {
+        mut environment,
+        observed,
+        namespace,
+        spec,
+        ..
+    } = scene;
     let highest_fence = observed.highest_fence;
-    let beginning = Beginning { baseline, target: hash, highest_fence, timeout: spec.timeout };
+    let beginning = Beginning {
+        baseline,
+        target: hash,
+        highest_fence,
+        timeout: spec.timeout,
+    };
     let record = rollout::begin(&mut environment, step, beginning, now);
     let fence = environment.fence;
     commit(backends, environment, record, now).await?;
     namespace.apply(&target, fence).await?;
-    Ok(Next::now(NextState::Pods, format!("{number} is written with fence {fence}; waits for pods")))
+    Ok(Next::now(
+        NextState::Pods,
+        format!("{number} is written with fence {fence}; waits for pods"),
+    ))
 }
 
 /// What is there now, believed to be the live release where its image is what runs.
@@ -49,7 +74,9 @@ async fn store_baseline(
         None => None,
     };
     match capture_bundle(&scene.observed, &objects, config, release.as_ref()) {
-        Some(bundle) => Ok(Baseline::Bundle { hash: backends.table.put_bundle(&bundle).await? }),
+        Some(bundle) => Ok(Baseline::Bundle {
+            hash: backends.table.put_bundle(&bundle).await?,
+        }),
         None => Ok(Baseline::Nothing),
     }
 }

@@ -14,13 +14,29 @@ use sluice_table::Transaction;
 use sluice_transitions::{Backends, load_release, racing};
 
 /// Does the next step of the execution's rollout.
-pub async fn handle(backends: &Backends, clusters: &Clusters, step: Step, now: Timestamp) -> Result<Next, Failure> {
+pub async fn handle(
+    backends: &Backends,
+    clusters: &Clusters,
+    step: Step,
+    now: Timestamp,
+) -> Result<Next, Failure> {
     racing(|| advance(backends, clusters, &step, now)).await
 }
 
-async fn advance(backends: &Backends, clusters: &Clusters, step: &Step, now: Timestamp) -> Result<Next, Failure> {
+async fn advance(
+    backends: &Backends,
+    clusters: &Clusters,
+    step: &Step,
+    now: Timestamp,
+) -> Result<Next, Failure> {
     let scene = Scene::load(backends, clusters, step).await?;
-    let decision = decide(&scene.rollout, scene.wanted.as_ref(), &scene.observed, step.error.as_ref(), now);
+    let decision = decide(
+        &scene.rollout,
+        scene.wanted.as_ref(),
+        &scene.observed,
+        step.error.as_ref(),
+        now,
+    );
     tracing::info!(execution = %step.execution, step = step.step, phase = ?scene.rollout.phase, ?decision, "decided");
     match decision {
         Decision::Begin => begin(backends, scene, step.step, now).await,
@@ -29,7 +45,9 @@ async fn advance(backends: &Backends, clusters: &Clusters, step: &Step, now: Tim
         Decision::Verify => verify(backends, scene, step.step, now).await,
         Decision::Restore(reason) => restore(backends, scene, step.step, &reason, now).await,
         Decision::Restored => reach(backends, scene, step.step, Phase::Restored, None, now).await,
-        Decision::Abandon(reason) => reach(backends, scene, step.step, Phase::Restored, Some(&reason), now).await,
+        Decision::Abandon(reason) => {
+            reach(backends, scene, step.step, Phase::Restored, Some(&reason), now).await
+        }
         Decision::Stick(reason) => reach(backends, scene, step.step, Phase::Stuck, Some(&reason), now).await,
         Decision::Over => Ok(over(scene.rollout.phase, scene.rollout.reason.as_deref())),
     }
@@ -49,9 +67,14 @@ async fn verify(backends: &Backends, scene: Scene, step: u32, now: Timestamp) ->
         Some(number) => Some(load_release(backends, &scene.environment.service, number).await?),
         None => None,
     };
-    let objects = scene.wanted.as_ref().map(|wanted| wanted.objects.as_slice()).unwrap_or_default();
+    let objects = scene
+        .wanted
+        .as_ref()
+        .map(|wanted| wanted.objects.as_slice())
+        .unwrap_or_default();
     let captured = capture_bundle(&scene.observed, objects, &config, release.as_ref());
-    let captured = captured.ok_or_else(|| Failure::internal("nothing runs in an environment that was just verified"))?;
+    let captured =
+        captured.ok_or_else(|| Failure::internal("nothing runs in an environment that was just verified"))?;
     let hash = backends.table.put_bundle(&captured).await?;
     let mut environment = scene.environment;
     let record = rollout::reach(&mut environment, step, Phase::Verified, Some(hash), None);
@@ -59,10 +82,29 @@ async fn verify(backends: &Backends, scene: Scene, step: u32, now: Timestamp) ->
     Ok(over(Phase::Verified, None))
 }
 
-async fn restore(backends: &Backends, scene: Scene, step: u32, reason: &str, now: Timestamp) -> Result<Next, Failure> {
-    let Scene { mut environment, observed, namespace, spec, .. } = scene;
+async fn restore(
+    backends: &Backends,
+    scene: Scene,
+    step: u32,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Next, Failure> {
+    let Scene {
+        mut environment,
+        observed,
+        namespace,
+        spec,
+        ..
+    } = scene;
     let within = spec.rollback_within;
-    let record = rollout::restore(&mut environment, step, reason, observed.highest_fence, within, now);
+    let record = rollout::restore(
+        &mut environment,
+        step,
+        reason,
+        observed.highest_fence,
+        within,
+        now,
+    );
     let (fence, wanted) = match environment.rollout.as_ref() {
         Some(rollout) => (rollout.fence, stored(backends, rollout.wanted()).await?),
         None => return Err(Failure::internal("a rollout without a row")),
@@ -71,7 +113,10 @@ async fn restore(backends: &Backends, scene: Scene, step: u32, reason: &str, now
     if let Some(wanted) = wanted {
         namespace.apply(&wanted, fence).await?;
     }
-    Ok(Next::now(NextState::Pods, format!("brings back what was there before: {reason}")))
+    Ok(Next::now(
+        NextState::Pods,
+        format!("brings back what was there before: {reason}"),
+    ))
 }
 
 /// Records a phase in which nothing is written.
@@ -85,7 +130,10 @@ async fn reach(
 ) -> Result<Next, Failure> {
     let mut environment = scene.environment;
     let record = rollout::reach(&mut environment, step, phase, None, reason);
-    let reason = environment.rollout.as_ref().and_then(|rollout| rollout.reason.clone());
+    let reason = environment
+        .rollout
+        .as_ref()
+        .and_then(|rollout| rollout.reason.clone());
     if phase == Phase::Stuck {
         Metrics::StandardOutput.count(Metric::Stuck, &environment.service, Some(&environment.name), now);
     }
@@ -108,7 +156,8 @@ pub(crate) async fn commit(
     record: Option<Record>,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let record = record.ok_or_else(|| Failure::internal("a decision over an environment without a rollout"))?;
+    let record =
+        record.ok_or_else(|| Failure::internal("a decision over an environment without a rollout"))?;
     let mut transaction = Transaction::new();
     transaction.record(&mut environment, record, now);
     transaction.update(&environment);

@@ -33,7 +33,11 @@ pub(crate) struct Scene {
 impl Scene {
     /// Loads and observes. Refused where the execution does not hold the environment, or where a later step of it is
     /// recorded: this is a late repeat, and must write nothing.
-    pub(crate) async fn load(backends: &Backends, clusters: &Clusters, step: &Step) -> Result<Scene, Failure> {
+    pub(crate) async fn load(
+        backends: &Backends,
+        clusters: &Clusters,
+        step: &Step,
+    ) -> Result<Scene, Failure> {
         let (service, name) = (&step.work.service, &step.work.environment);
         let environment = backends.table.environment(service, name).await?;
         let rollout = held(&environment, step)?;
@@ -44,7 +48,15 @@ impl Scene {
         let wanted = stored(backends, rollout.wanted()).await?;
         let namespace = clusters.connect(&address_of(&spec)).await?;
         let observed = namespace.observe(&names(&package, wanted.as_ref())).await?;
-        Ok(Scene { environment, rollout, spec, package, wanted, namespace, observed })
+        Ok(Scene {
+            environment,
+            rollout,
+            spec,
+            package,
+            wanted,
+            namespace,
+            observed,
+        })
     }
 
     /// The content of every ConfigMap that the observed pod templates name.
@@ -58,15 +70,26 @@ impl Scene {
 }
 
 fn held(environment: &Environment, step: &Step) -> Result<Rollout, Failure> {
-    let rollout = environment.under_way().filter(|rollout| rollout.owner == step.execution);
+    let rollout = environment
+        .under_way()
+        .filter(|rollout| rollout.owner == step.execution);
     let Some(rollout) = rollout else {
-        let holder = environment.lease.as_ref().map_or_else(|| "nobody".to_owned(), |lease| lease.owner.to_string());
+        let holder = environment
+            .lease
+            .as_ref()
+            .map_or_else(|| "nobody".to_owned(), |lease| lease.owner.to_string());
         let name = &environment.name;
-        return Err(Failure::preempted(format!("{} does not hold {name}: {holder} does", step.execution)));
+        return Err(Failure::preempted(format!(
+            "{} does not hold {name}: {holder} does",
+            step.execution
+        )));
     };
     match rollout.step {
         Some(recorded) if recorded > step.step => {
-            let why = format!("step {} of {} comes late: step {recorded} is recorded", step.step, step.execution);
+            let why = format!(
+                "step {} of {} comes late: step {recorded} is recorded",
+                step.step, step.execution
+            );
             Err(Failure::preempted(why))
         }
         _ => Ok(rollout.clone()),
@@ -76,9 +99,16 @@ fn held(environment: &Environment, step: &Step) -> Result<Rollout, Failure> {
 /// The Deployments that are looked at: those that are released, and those of the bundle that is being brought.
 fn names(package: &EnvironmentPackage, wanted: Option<&Bundle>) -> Vec<String> {
     let released = package.released.iter().map(|released| released.name.clone());
-    let packaged = package.manifests.iter().filter(|manifest| manifest.get("kind").is_some_and(|kind| kind == "Deployment"));
-    let packaged = packaged.filter_map(|manifest| manifest.pointer("/metadata/name")?.as_str().map(str::to_owned));
-    let bundled = wanted.into_iter().flat_map(|bundle| &bundle.deployments).map(|deployment| deployment.name.clone());
+    let packaged = package
+        .manifests
+        .iter()
+        .filter(|manifest| manifest.get("kind").is_some_and(|kind| kind == "Deployment"));
+    let packaged =
+        packaged.filter_map(|manifest| manifest.pointer("/metadata/name")?.as_str().map(str::to_owned));
+    let bundled = wanted
+        .into_iter()
+        .flat_map(|bundle| &bundle.deployments)
+        .map(|deployment| deployment.name.clone());
     let names: BTreeSet<String> = released.chain(packaged).chain(bundled).collect();
     names.into_iter().collect()
 }

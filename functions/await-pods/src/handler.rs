@@ -21,17 +21,36 @@ pub async fn handle(
 ) -> Result<Next, Failure> {
     let (service, name) = (&step.work.service, &step.work.environment);
     let environment = table.environment(service, name).await?;
-    let rollout = environment.under_way().filter(|rollout| rollout.owner == step.execution);
-    let rollout = rollout.ok_or_else(|| Failure::preempted(format!("{} does not hold {name}", step.execution)))?;
-    let Some(wanted) = rollout.wanted() else { return Ok(Next::now(NextState::Pods, "nothing is awaited")) };
+    let rollout = environment
+        .under_way()
+        .filter(|rollout| rollout.owner == step.execution);
+    let rollout =
+        rollout.ok_or_else(|| Failure::preempted(format!("{} does not hold {name}", step.execution)))?;
+    let Some(wanted) = rollout.wanted() else {
+        return Ok(Next::now(NextState::Pods, "nothing is awaited"));
+    };
     let (Wanted::Bundle(hash) | Wanted::NoPods(hash)) = wanted;
     let bundle = bundle_of(wanted, table.bundle(hash).await?);
     let version = load_version(table, service, &rollout.pipeline).await?;
-    let namespace = clusters.connect(&address_of(spec_of(&version.pipeline, name)?)).await?;
-    let names: Vec<_> = bundle.deployments.iter().map(|deployment| deployment.name.clone()).collect();
+    let namespace = clusters
+        .connect(&address_of(spec_of(&version.pipeline, name)?))
+        .await?;
+    let names: Vec<_> = bundle
+        .deployments
+        .iter()
+        .map(|deployment| deployment.name.clone())
+        .collect();
     let left = Duration::try_from(rollout.deadline.duration_since(now)).unwrap_or(Duration::ZERO);
-    let settled = |observed: &_| !matches!(verdict(&bundle, observed, Leaving::Awaited), Verdict::Inconclusive(_));
-    match namespace.wait_for(&names, left.min(at_most), rollout.fence, settled).await? {
+    let settled = |observed: &_| {
+        !matches!(
+            verdict(&bundle, observed, Leaving::Awaited),
+            Verdict::Inconclusive(_)
+        )
+    };
+    match namespace
+        .wait_for(&names, left.min(at_most), rollout.fence, settled)
+        .await?
+    {
         WaitEnd::Settled(_) => Ok(Next::now(NextState::Pods, "the pods have settled")),
         WaitEnd::TimedOut(observed) => {
             let open = match verdict(&bundle, &observed, Leaving::Awaited) {
@@ -40,8 +59,8 @@ pub async fn handle(
             };
             Ok(Next::now(NextState::Pods, open))
         }
-        WaitEnd::Preempted { seen } => {
-            Err(Failure::preempted(format!("another holder has written {name} with fence {seen}")))
-        }
+        WaitEnd::Preempted { seen } => Err(Failure::preempted(format!(
+            "another holder has written {name} with fence {seen}"
+        ))),
     }
 }

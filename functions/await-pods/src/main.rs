@@ -20,8 +20,18 @@ async fn main() -> Result<(), RuntimeError> {
     let clusters = Clusters::new(&config);
     let (table, clusters) = (&table, &clusters);
     run(move |event: Invocation<Step>| {
-        let left = event.context.deadline().duration_since(std::time::SystemTime::now()).unwrap_or_default();
-        handler::handle(table, clusters, event.payload, now(), left.saturating_sub(TO_ANSWER))
+        let left = event
+            .context
+            .deadline()
+            .duration_since(std::time::SystemTime::now())
+            .unwrap_or_default();
+        handler::handle(
+            table,
+            clusters,
+            event.payload,
+            now(),
+            left.saturating_sub(TO_ANSWER),
+        )
     })
     .await
 }

@@ -16,7 +16,10 @@ pub async fn handle(backends: &Backends, step: Step, now: Timestamp) -> Result<N
     let promotion = racing(|| async {
         let mut promotion = load_promotion(backends, service, environment, id).await?;
         if !promotion.state.is_final() {
-            promotion.wake = Some(Wake { token: token.to_owned(), at: now });
+            promotion.wake = Some(Wake {
+                token: token.to_owned(),
+                at: now,
+            });
             let mut transaction = Transaction::new();
             transaction.update(&promotion);
             transaction.commit(&backends.table).await?;

@@ -9,13 +9,25 @@ use sluice_transitions::{Backends, Completed, complete};
 /// Completes the rollout of this execution.
 pub async fn handle(backends: &Backends, step: Step, now: Timestamp) -> Result<Next, Failure> {
     let Step { work, execution, .. } = step;
-    let Completed { verified, reason, rollout } =
-        complete(backends, &work.service, &work.environment, &execution, now).await?;
+    let Completed {
+        verified,
+        reason,
+        rollout,
+    } = complete(backends, &work.service, &work.environment, &execution, now).await?;
     if let Some(rollout) = rollout {
         count(&work, &rollout, verified, now);
     }
-    let next = if verified { NextState::Succeeded } else { NextState::Failed };
-    Ok(Next { next, seconds: 1, reason, ok: verified })
+    let next = if verified {
+        NextState::Succeeded
+    } else {
+        NextState::Failed
+    };
+    Ok(Next {
+        next,
+        seconds: 1,
+        reason,
+        ok: verified,
+    })
 }
 
 fn count(work: &Work, rollout: &Rollout, verified: bool, now: Timestamp) {

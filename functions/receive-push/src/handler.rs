@@ -10,7 +10,9 @@ use sluice_transitions::{Backends, Recorded, record_image};
 /// deliver it again.
 pub async fn handle(backends: &Backends, event: Value, now: Timestamp) -> Result<Value, Failure> {
     let (repository, digest) = match parse(&event) {
-        Heard::Push { repository, digest, .. } => (repository, digest),
+        Heard::Push {
+            repository, digest, ..
+        } => (repository, digest),
         Heard::Noise(reason) => {
             tracing::info!(%reason, "no push of an image");
             return Ok(serde_json::json!({ "ignored": reason.to_string() }));

@@ -31,8 +31,15 @@ pub async fn handle(backends: &Backends, step: Step, now: Timestamp) -> Result<N
 
 /// Stores the token, and the question where it is a new one. False where there is nothing to ask.
 async fn store(backends: &Backends, look: Look, token: &str, now: Timestamp) -> Result<bool, Failure> {
-    let Look { mut promotion, mut environment, spec, turn } = look;
-    let (Turn::Ask { .. }, Some(asked)) = (turn, &spec.approval) else { return Ok(false) };
+    let Look {
+        mut promotion,
+        mut environment,
+        spec,
+        turn,
+    } = look;
+    let (Turn::Ask { .. }, Some(asked)) = (turn, &spec.approval) else {
+        return Ok(false);
+    };
     let mut transaction = Transaction::new();
     let about = evidence(&promotion, &environment);
     if standing(&promotion, Some(asked), &about, now) == Standing::ToAsk {
@@ -40,7 +47,10 @@ async fn store(backends: &Backends, look: Look, token: &str, now: Timestamp) -> 
         transaction.record(&mut environment, record_of(&promotion), now);
         transaction.update(&environment);
     }
-    promotion.wake = Some(Wake { token: token.to_owned(), at: now });
+    promotion.wake = Some(Wake {
+        token: token.to_owned(),
+        at: now,
+    });
     transaction.update(&promotion);
     transaction.commit(&backends.table).await?;
     Ok(true)

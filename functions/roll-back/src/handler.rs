@@ -38,8 +38,17 @@ pub async fn handle(
 }
 
 /// Decides and records.
-async fn record(backends: &Backends, clusters: &Clusters, asked: &Asked, now: Timestamp) -> Result<Begun, Failure> {
-    let Asked { service, environment: name, call } = asked;
+async fn record(
+    backends: &Backends,
+    clusters: &Clusters,
+    asked: &Asked,
+    now: Timestamp,
+) -> Result<Begun, Failure> {
+    let Asked {
+        service,
+        environment: name,
+        call,
+    } = asked;
     let environment = backends.table.environment(service, name).await?;
     if environment.v == 0 {
         return Err(Failure::refused(format!(
@@ -62,7 +71,10 @@ async fn record(backends: &Backends, clusters: &Clusters, asked: &Asked, now: Ti
 /// Whether the execution of a rollback under way is over. Only a definite answer counts: one that was just started may
 /// not be found yet, and an outage of Step Functions must not keep a rollback from being joined.
 async fn holder_ended(backends: &Backends, environment: &Environment) -> Result<bool, Failure> {
-    let Some(rollout) = environment.under_way().filter(|rollout| rollout.promotion().is_none()) else {
+    let Some(rollout) = environment
+        .under_way()
+        .filter(|rollout| rollout.promotion().is_none())
+    else {
         return Ok(false);
     };
     let status = backends.executions.status(&rollout.owner, Kind::Rollback).await;
@@ -82,10 +94,20 @@ async fn older(
     environment: &Environment,
     to: Option<ReleaseNumber>,
 ) -> Result<Option<Completed>, Failure> {
-    let Some(number) = to.filter(|to| environment.completed_release(*to).is_none()) else { return Ok(None) };
-    let tries = backends.table.promotions_of(&environment.service, &environment.name, number).await?;
-    let verified = tries.into_iter().find(|promotion| promotion.state == PromotionState::Verified);
-    let (Some(promotion), Some(release)) = (verified, backends.table.release(&environment.service, number).await?) else {
+    let Some(number) = to.filter(|to| environment.completed_release(*to).is_none()) else {
+        return Ok(None);
+    };
+    let tries = backends
+        .table
+        .promotions_of(&environment.service, &environment.name, number)
+        .await?;
+    let verified = tries
+        .into_iter()
+        .find(|promotion| promotion.state == PromotionState::Verified);
+    let (Some(promotion), Some(release)) = (
+        verified,
+        backends.table.release(&environment.service, number).await?,
+    ) else {
         return Ok(None);
     };
     Ok(promotion.bundle.map(|bundle| Completed {
@@ -104,7 +126,9 @@ fn named(release: Option<ReleaseNumber>) -> String {
 }
 
 fn joined(environment: Environment, execution: &ExecutionName) -> Result<Begun, Failure> {
-    let rollout = environment.under_way().ok_or_else(|| Failure::internal("joined a rollback that is not there"))?;
+    let rollout = environment
+        .under_way()
+        .ok_or_else(|| Failure::internal("joined a rollback that is not there"))?;
     let leaving = match &rollout.kind {
         RolloutKind::Rollback { leaving, .. } => *leaving,
         RolloutKind::Promotion { .. } => None,
@@ -116,10 +140,21 @@ fn joined(environment: Environment, execution: &ExecutionName) -> Result<Begun, 
         execution: execution.clone(),
         leaving,
         to: rollout.release,
-        digest: rollout.release.and_then(|release| Some(environment.completed_release(release)?.digest.clone())),
-        message: format!("joined the rollback of {} to {}", environment.name, named(rollout.release)),
+        digest: rollout
+            .release
+            .and_then(|release| Some(environment.completed_release(release)?.digest.clone())),
+        message: format!(
+            "joined the rollback of {} to {}",
+            environment.name,
+            named(rollout.release)
+        ),
     };
-    Ok(Begun { environment, answer, preempted: None, written: None })
+    Ok(Begun {
+        environment,
+        answer,
+        preempted: None,
+        written: None,
+    })
 }
 
 fn already(environment: Environment, last: &LastRollback) -> Begun {
@@ -139,7 +174,12 @@ fn already(environment: Environment, last: &LastRollback) -> Begun {
         digest: environment.live.as_ref().and_then(|live| live.digest.clone()),
         message,
     };
-    Begun { environment, answer, preempted: None, written: None }
+    Begun {
+        environment,
+        answer,
+        preempted: None,
+        written: None,
+    }
 }
 
 async fn bring_back(
@@ -163,12 +203,32 @@ async fn bring_back(
     let pipeline = load_pipeline(&backends.table, &service, &version).await?;
     let spec = spec_of(&pipeline, &environment.name)?;
     let namespace = clusters.connect(&address_of(spec)).await?;
-    let names: Vec<_> = bundle.deployments.iter().map(|deployment| deployment.name.clone()).collect();
+    let names: Vec<_> = bundle
+        .deployments
+        .iter()
+        .map(|deployment| deployment.name.clone())
+        .collect();
     let highest_fence = namespace.observe(&names).await?.highest_fence;
     let mut preempted = preempted(backends, &environment).await?;
-    let call = Call { reason: with_note(call.reason.clone(), note), ..call.clone() };
-    let beginning = Beginning { highest_fence, baseline: None, within: spec.rollback_within, pipeline: version };
-    let records = rollback::begin(&mut environment, preempted.as_mut(), &call, &target, leaving, beginning, now);
+    let call = Call {
+        reason: with_note(call.reason.clone(), note),
+        ..call.clone()
+    };
+    let beginning = Beginning {
+        highest_fence,
+        baseline: None,
+        within: spec.rollback_within,
+        pipeline: version,
+    };
+    let records = rollback::begin(
+        &mut environment,
+        preempted.as_mut(),
+        &call,
+        &target,
+        leaving,
+        beginning,
+        now,
+    );
     let mut transaction = Transaction::new();
     for record in records {
         transaction.record(&mut environment, record, now);
@@ -181,7 +241,12 @@ async fn bring_back(
     let answer = started(&environment, &target, leaving)?;
     let wanted = environment.rollout.as_ref().and_then(|rollout| rollout.wanted());
     let written = wanted.map(|wanted| (namespace, bundle_of(wanted, bundle)));
-    Ok(Begun { environment, answer, preempted, written })
+    Ok(Begun {
+        environment,
+        answer,
+        preempted,
+        written,
+    })
 }
 
 fn with_note(reason: Option<String>, note: Option<String>) -> Option<String> {
@@ -203,7 +268,10 @@ async fn current_pipeline(
 /// The promotion that has the environment.
 async fn preempted(backends: &Backends, environment: &Environment) -> Result<Option<Promotion>, Failure> {
     match environment.under_way().and_then(|rollout| rollout.promotion()) {
-        Some(id) => Ok(backends.table.promotion(&environment.service, &environment.name, id).await?),
+        Some(id) => Ok(backends
+            .table
+            .promotion(&environment.service, &environment.name, id)
+            .await?),
         None => Ok(None),
     }
 }
@@ -213,7 +281,10 @@ fn started(
     target: &rollback::Target,
     leaving: Option<ReleaseNumber>,
 ) -> Result<RollbackAnswer, Failure> {
-    let lease = environment.lease.as_ref().ok_or_else(|| Failure::internal("a rollback without a lease"))?;
+    let lease = environment
+        .lease
+        .as_ref()
+        .ok_or_else(|| Failure::internal("a rollback without a lease"))?;
     let (service, name) = (&environment.service, &environment.name);
     Ok(RollbackAnswer {
         service: service.clone(),
@@ -223,24 +294,43 @@ fn started(
         leaving,
         to: target.release,
         digest: target.digest.clone(),
-        message: format!("{name} goes back from {} to {}", named(leaving), named(target.release)),
+        message: format!(
+            "{name} goes back from {} to {}",
+            named(leaving),
+            named(target.release)
+        ),
     })
 }
 
 /// Writes the cluster, wakes the preempted, starts the execution. A call that only joined does the same again, so that
 /// a function killed in between is made up for by the next call. What the cluster refuses, the execution tries again.
 async fn follow(backends: &Backends, begun: Begun) -> Result<RollbackAnswer, Failure> {
-    let Begun { environment, answer, preempted, written } = begun;
-    let Some(rollout) = environment.under_way().filter(|_| answer.outcome != RollbackOutcome::Already) else {
+    let Begun {
+        environment,
+        answer,
+        preempted,
+        written,
+    } = begun;
+    let Some(rollout) = environment
+        .under_way()
+        .filter(|_| answer.outcome != RollbackOutcome::Already)
+    else {
         return Ok(answer);
     };
-    if let Some((namespace, bundle)) = written {
-        if let Err(error) = namespace.apply(&bundle, rollout.fence).await {
-            tracing::warn!(%error, execution = %rollout.owner, "the cluster was not written; the execution goes on");
-        }
+    if let Some((namespace, bundle)) = written
+        && let Err(error) = namespace.apply(&bundle, rollout.fence).await
+    {
+        tracing::warn!(%error, execution = %rollout.owner, "the cluster was not written; the execution goes on");
     }
     let first_fence = fence_of(&rollout.owner).unwrap_or(rollout.fence);
-    start_rollback(backends, &environment.service, &environment.name, &rollout.owner, first_fence).await?;
+    start_rollback(
+        backends,
+        &environment.service,
+        &environment.name,
+        &rollout.owner,
+        first_fence,
+    )
+    .await?;
     if let Some(wake) = preempted.and_then(|promotion| promotion.wake) {
         backends.executions.preempt(&wake.token).await?;
     }

@@ -43,9 +43,20 @@ impl Input {
         match (self.request, self.environment) {
             (Some(request), None) => recorded(table, &self.service, &request, now).await,
             (None, Some(environment)) => {
-                let reason = self.reason.map(|reason| reason.chars().take(LONGEST_REASON).collect());
-                let call = Call { to: self.to, restore: false, by: "invoked directly".to_owned(), reason };
-                Ok(Asked { service: self.service, environment, call })
+                let reason = self
+                    .reason
+                    .map(|reason| reason.chars().take(LONGEST_REASON).collect());
+                let call = Call {
+                    to: self.to,
+                    restore: false,
+                    by: "invoked directly".to_owned(),
+                    reason,
+                };
+                Ok(Asked {
+                    service: self.service,
+                    environment,
+                    call,
+                })
             }
             (Some(_), Some(_)) => Err(Failure::invalid("give `environment` or `request`, not both")),
             (None, None) => Err(Failure::invalid(
@@ -56,8 +67,21 @@ impl Input {
 }
 
 async fn recorded(table: &Table, service: &ServiceName, id: &str, now: Timestamp) -> Result<Asked, Failure> {
-    let request = table.request(service, id).await?.filter(|request| request.expires > now.as_second());
-    let request = request.ok_or_else(|| Failure::invalid(format!("there is no request `{id}` for {service}")))?;
-    let call = Call { to: request.to, restore: request.restore, by: request.by, reason: request.reason };
-    Ok(Asked { service: request.service, environment: request.environment, call })
+    let request = table
+        .request(service, id)
+        .await?
+        .filter(|request| request.expires > now.as_second());
+    let request =
+        request.ok_or_else(|| Failure::invalid(format!("there is no request `{id}` for {service}")))?;
+    let call = Call {
+        to: request.to,
+        restore: request.restore,
+        by: request.by,
+        reason: request.reason,
+    };
+    Ok(Asked {
+        service: request.service,
+        environment: request.environment,
+        call,
+    })
 }

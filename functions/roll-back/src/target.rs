@@ -33,8 +33,14 @@ pub(crate) async fn choose(
         }
     }
     let all = reasons.join("; ");
-    let what = if named { "it cannot be brought back" } else { "there is nothing to bring back" };
-    Err(Failure::refused(format!("{what}: {all}. Next: sluice history {service}")))
+    let what = if named {
+        "it cannot be brought back"
+    } else {
+        "there is nothing to bring back"
+    };
+    Err(Failure::refused(format!(
+        "{what}: {all}. Next: sluice history {service}"
+    )))
 }
 
 type Usable = Result<(Bundle, Option<String>), String>;
@@ -42,24 +48,38 @@ type Usable = Result<(Bundle, Option<String>), String>;
 async fn usable(backends: &Backends, service: &ServiceName, target: &Target) -> Result<Usable, Failure> {
     let bundle = match backends.table.bundle(&target.bundle).await {
         Ok(bundle) => bundle,
-        Err(error @ (TableError::Missing { .. } | TableError::Corrupt { .. })) => return Ok(Err(error.to_string())),
+        Err(error @ (TableError::Missing { .. } | TableError::Corrupt { .. })) => {
+            return Ok(Err(error.to_string()));
+        }
         Err(error) => return Err(error.into()),
     };
-    let Some(number) = target.release else { return Ok(Ok((bundle, None))) };
+    let Some(number) = target.release else {
+        return Ok(Ok((bundle, None)));
+    };
     let Some(release) = backends.table.release(service, number).await? else {
         return Ok(Err(format!("{number} is not in the table")));
     };
     if let Some(quarantine) = &release.quarantine {
-        return Ok(Err(format!("{number} is quarantined by {}: {}", quarantine.by, quarantine.reason)));
+        return Ok(Err(format!(
+            "{number} is quarantined by {}: {}",
+            quarantine.by, quarantine.reason
+        )));
     }
     let pipeline = load_pipeline(&backends.table, service, &release.pipeline).await?;
-    match backends.registry.image(&pipeline.source.repository, &release.digest).await {
+    match backends
+        .registry
+        .image(&pipeline.source.repository, &release.digest)
+        .await
+    {
         Ok(Some(_)) => Ok(Ok((bundle, None))),
         Ok(None) => Ok(Err(format!("the image of {number} is gone from ECR"))),
         Err(error @ (RegistryError::ChildMissing { .. } | RegistryError::NotPullable { .. })) => {
             Ok(Err(error.to_string()))
         }
         // A rollback must be possible while ECR is out of reach: the nodes may well have the image.
-        Err(error) => Ok(Ok((bundle, Some(format!("the image was not looked up: {error}"))))),
+        Err(error) => Ok(Ok((
+            bundle,
+            Some(format!("the image was not looked up: {error}")),
+        ))),
     }
 }

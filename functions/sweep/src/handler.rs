@@ -16,7 +16,12 @@ const PAGE: usize = 100;
 
 /// Sweeps one service or all of them. A service that cannot be swept does not keep the others from it; the first
 /// failure is raised at the end.
-pub async fn handle(backends: &Backends, roll_back: &RollBack, event: Value, now: Timestamp) -> Result<Value, Failure> {
+pub async fn handle(
+    backends: &Backends,
+    roll_back: &RollBack,
+    event: Value,
+    now: Timestamp,
+) -> Result<Value, Failure> {
     let mut done = Vec::new();
     let mut failed = None;
     let mut services = Services::of(heard(&event));
@@ -74,7 +79,9 @@ async fn sweep(
     now: Timestamp,
 ) -> Result<Vec<String>, Failure> {
     let mut done = lost_pushes(backends, service, now).await?;
-    let Some(overview) = backends.table.overview(service).await? else { return Ok(done) };
+    let Some(overview) = backends.table.overview(service).await? else {
+        return Ok(done);
+    };
     for environment in &overview.environments {
         done.append(&mut mend(backends, roll_back, environment, now).await?);
     }
@@ -82,10 +89,19 @@ async fn sweep(
 }
 
 /// Images pushed since the service's first `apply` that are no release: their event never came.
-async fn lost_pushes(backends: &Backends, service: &ServiceName, now: Timestamp) -> Result<Vec<String>, Failure> {
-    let Some(meta) = backends.table.service(service).await? else { return Ok(Vec::new()) };
+async fn lost_pushes(
+    backends: &Backends,
+    service: &ServiceName,
+    now: Timestamp,
+) -> Result<Vec<String>, Failure> {
+    let Some(meta) = backends.table.service(service).await? else {
+        return Ok(Vec::new());
+    };
     let known: BTreeSet<_> = backends.table.digests(service).await?.into_iter().collect();
-    let mut pushed = backends.registry.pushed_since(&meta.repository, meta.first_applied_at).await?;
+    let mut pushed = backends
+        .registry
+        .pushed_since(&meta.repository, meta.first_applied_at)
+        .await?;
     pushed.retain(|image| !image.tags.is_empty() && !known.contains(&image.digest));
     // Oldest first, so that numbers follow the pushes.
     pushed.sort_by_key(|image| image.pushed_at);

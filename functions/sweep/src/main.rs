@@ -14,7 +14,11 @@ async fn main() -> Result<(), RuntimeError> {
     logs::start();
     let [function] = settings::required([settings::ROLL_BACK_FUNCTION])?;
     let (backends, config) = Backends::from_settings().await?;
-    let roll_back = RollBack::new(aws_sdk_lambda::Client::new(&config), function, backends.table.clone());
+    let roll_back = RollBack::new(
+        aws_sdk_lambda::Client::new(&config),
+        function,
+        backends.table.clone(),
+    );
     let (backends, roll_back) = (&backends, &roll_back);
     run(move |event: Invocation<Value>| handler::handle(backends, roll_back, event.payload, now())).await
 }

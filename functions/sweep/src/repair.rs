@@ -10,8 +10,11 @@ use sluice_domain::service::RollbackRequest;
 use sluice_executions::{ExecutionStatus as Described, Kind};
 use sluice_lambda::Failure;
 use sluice_rollback_call::RollBack;
-use sluice_transitions::{Backends, Ending, complete, end_promotion, start_promotion, start_rollback, wake_if_due};
+use sluice_transitions::{
+    Backends, Ending, complete, end_promotion, start_promotion, start_rollback, wake_if_due,
+};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// How long a request for a rollback is kept, in seconds: one day.
 const REQUEST_KEPT: i64 = 86_400;
@@ -46,13 +49,26 @@ async fn apply(
             Some(format!("{} is started", id.execution(service, name)))
         }
         Repair::StartRollback(execution) => {
-            let fence = execution.as_str().rsplit_once("-r").and_then(|(_, digits)| digits.parse().ok());
-            start_rollback(backends, service, name, &execution, fence.map(Fence).unwrap_or(environment.fence)).await?;
+            let fence = execution
+                .as_str()
+                .rsplit_once("-r")
+                .and_then(|(_, digits)| digits.parse().ok());
+            start_rollback(
+                backends,
+                service,
+                name,
+                &execution,
+                fence.map(Fence).unwrap_or(environment.fence),
+            )
+            .await?;
             Some(format!("{execution} is started"))
         }
         Repair::RecordAborted(id, why) => {
             record_aborted(backends, environment, id, &why, now).await?;
-            Some(format!("{} is recorded as aborted: {why}", id.execution(service, name)))
+            Some(format!(
+                "{} is recorded as aborted: {why}",
+                id.execution(service, name)
+            ))
         }
         Repair::Complete(execution) => {
             complete(backends, service, name, &execution, now).await?;
@@ -60,7 +76,9 @@ async fn apply(
         }
         Repair::Restore(why) => call(roll_back, environment, true, why, now).await?,
         Repair::RollBackAgain(why) => call(roll_back, environment, restores(environment), why, now).await?,
-        Repair::Wake(id) => wake_if_due(backends, service, name, id, now).await?.then(|| format!("{id} is woken")),
+        Repair::Wake(id) => wake_if_due(backends, service, name, id, now)
+            .await?
+            .then(|| format!("{id} is woken")),
     })
 }
 
@@ -77,7 +95,15 @@ async fn record_aborted(
         by: "sluice".to_owned(),
         reason: why.to_owned(),
     };
-    end_promotion(backends, &environment.service, &environment.name, id, &ending, now).await?;
+    end_promotion(
+        backends,
+        &environment.service,
+        &environment.name,
+        id,
+        &ending,
+        now,
+    )
+    .await?;
     Ok(())
 }
 
@@ -95,7 +121,9 @@ async fn call(
     why: String,
     now: Timestamp,
 ) -> Result<Option<String>, Failure> {
-    let Some(rollout) = environment.under_way() else { return Ok(None) };
+    let Some(rollout) = environment.under_way() else {
+        return Ok(None);
+    };
     let request = RollbackRequest {
         id: format!("sweep-{}-{}", rollout.owner, environment.fence),
         service: environment.service.clone(),
@@ -117,14 +145,20 @@ async fn statuses(
 ) -> Result<BTreeMap<ExecutionName, ExecutionStatus>, Failure> {
     let mut found = BTreeMap::new();
     if let Some(rollout) = environment.under_way() {
-        let kind = if rollout.promotion().is_some() { Kind::Promotion } else { Kind::Rollback };
-        found.insert(rollout.owner.clone(), status(backends, &rollout.owner, kind).await?);
+        let kind = if rollout.promotion().is_some() {
+            Kind::Promotion
+        } else {
+            Kind::Rollback
+        };
+        found.insert(
+            rollout.owner.clone(),
+            status(backends, &rollout.owner, kind).await?,
+        );
     }
     for queued in environment.queue.iter() {
         let name = queued.id.execution(&environment.service, &environment.name);
-        if !found.contains_key(&name) {
-            let status = status(backends, &name, Kind::Promotion).await?;
-            found.insert(name, status);
+        if let Entry::Vacant(unknown) = found.entry(name.clone()) {
+            unknown.insert(status(backends, &name, Kind::Promotion).await?);
         }
     }
     Ok(found)

@@ -26,12 +26,20 @@ pub async fn handle(backends: &Backends, step: Step, now: Timestamp) -> Result<N
 }
 
 async fn take(backends: &Backends, look: Look, now: Timestamp) -> Result<Next, Failure> {
-    let Look { mut promotion, mut environment, spec, .. } = look;
+    let Look {
+        mut promotion,
+        mut environment,
+        spec,
+        ..
+    } = look;
     let record = rollout::take_lease(&mut environment, &mut promotion, spec.timeout, now);
     let mut transaction = Transaction::new();
     transaction.record(&mut environment, record, now);
     transaction.update(&environment);
     transaction.update(&promotion);
     transaction.commit(&backends.table).await?;
-    Ok(Next::now(NextState::Taken, format!("{} changes {} now", promotion.id, environment.name)))
+    Ok(Next::now(
+        NextState::Taken,
+        format!("{} changes {} now", promotion.id, environment.name),
+    ))
 }

@@ -33,6 +33,9 @@ enum Subcommands {
         /// Print only the folder that holds sam, aws, cfn-lint and cargo-lambda
         #[arg(long)]
         sam_bin: bool,
+        /// Print only the python that holds the local AWS
+        #[arg(long, conflicts_with = "sam_bin")]
+        aws_python: bool,
     },
     /// Start an environment and leave it running
     Up(What),
@@ -110,10 +113,13 @@ fn report(outcome: Result<ExitCode>) -> ExitCode {
 #[tokio::main(flavor = "current_thread")]
 async fn work(command: Subcommands) -> Result<ExitCode> {
     match command {
-        Subcommands::Tools { sam_bin } => {
+        Subcommands::Tools { sam_bin, aws_python } => {
             let ready = tools::ready().await?;
             if sam_bin {
                 println!("{}", ready.sam.display());
+            }
+            if aws_python {
+                println!("{}", ready.ministack.display());
             }
             Ok(ExitCode::SUCCESS)
         }

@@ -3,8 +3,10 @@
 //! One POST of a [`Request`] as JSON to the Function URL, signed with SigV4 (service `lambda`). The answer is an
 //! [`Answer`] with status 200, or a [`Refusal`] with the status of its [`RefusalKind`].
 
-use crate::ids::{Digest, EnvironmentName, ExecutionName, Fence, Hash, PersonName, ReleaseNumber, ServiceName};
 use crate::environment::{Hold, Phase};
+use crate::ids::{
+    Digest, EnvironmentName, ExecutionName, Fence, Hash, PersonName, ReleaseNumber, ServiceName,
+};
 use crate::ledger::{Entry, Head};
 use crate::promotion::PromotionState;
 use crate::release::Quarantine;
@@ -405,6 +407,11 @@ impl RefusalKind {
 impl Refusal {
     /// A refusal with the next command.
     pub fn new(kind: RefusalKind, message: impl Into<String>, next: Option<String>) -> Self {
-        Self { kind, message: message.into(), next, faults: Vec::new() }
+        Self {
+            kind,
+            message: message.into(),
+            next,
+            faults: Vec::new(),
+        }
     }
 }

@@ -34,33 +34,67 @@ pub enum Standing {
 }
 
 /// Where the approval stands, given what would be rolled out now.
-pub fn standing(promotion: &Promotion, spec: Option<&ApprovalSpec>, evidence: &Evidence, now: Timestamp) -> Standing {
-    let Some(spec) = spec else { return Standing::NotNeeded };
-    let Some(approval) = promotion.approval.as_ref().filter(|approval| approval.evidence == *evidence) else {
+pub fn standing(
+    promotion: &Promotion,
+    spec: Option<&ApprovalSpec>,
+    evidence: &Evidence,
+    now: Timestamp,
+) -> Standing {
+    let Some(spec) = spec else {
+        return Standing::NotNeeded;
+    };
+    let Some(approval) = promotion
+        .approval
+        .as_ref()
+        .filter(|approval| approval.evidence == *evidence)
+    else {
         return Standing::ToAsk;
     };
     let counted = |vote: &&Vote| spec.approvers.contains(&vote.person) && vote.at < approval.expires_at;
     if let Some(no) = approval.votes.iter().filter(counted).find(|vote| !vote.approve) {
-        let why = no.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-        return Standing::Rejected { reason: format!("rejected by {}{why}", no.person) };
+        let why = no
+            .reason
+            .as_deref()
+            .map(|why| format!(": {why}"))
+            .unwrap_or_default();
+        return Standing::Rejected {
+            reason: format!("rejected by {}{why}", no.person),
+        };
     }
-    let by: Vec<_> = approval.votes.iter().filter(counted).map(|vote| vote.person.clone()).collect();
-    let missing = spec.quorum.saturating_sub(u32::try_from(by.len()).unwrap_or(u32::MAX));
+    let by: Vec<_> = approval
+        .votes
+        .iter()
+        .filter(counted)
+        .map(|vote| vote.person.clone())
+        .collect();
+    let missing = spec
+        .quorum
+        .saturating_sub(u32::try_from(by.len()).unwrap_or(u32::MAX));
     if missing == 0 {
         Standing::Approved { by }
     } else if now >= approval.expires_at {
         Standing::Expired
     } else {
-        Standing::Pending { missing, until: approval.expires_at }
+        Standing::Pending {
+            missing,
+            until: approval.expires_at,
+        }
     }
 }
 
 /// Asks people: from now until the approval expires.
 pub fn ask(promotion: &mut Promotion, spec: &ApprovalSpec, evidence: Evidence, now: Timestamp) {
-    let expires_at = now.saturating_add(SignedDuration::from_secs(spec.expires.get().min(1 << 31) as i64)).unwrap_or(now);
+    let expires_at = now
+        .saturating_add(SignedDuration::from_secs(spec.expires.get().min(1 << 31) as i64))
+        .unwrap_or(now);
     promotion.state = PromotionState::AwaitingApproval;
     promotion.reason = Some(format!("waits for {} of {}", spec.quorum, names(&spec.approvers)));
-    promotion.approval = Some(Approval { evidence, asked_at: now, expires_at, votes: Vec::new() });
+    promotion.approval = Some(Approval {
+        evidence,
+        asked_at: now,
+        expires_at,
+        votes: Vec::new(),
+    });
 }
 
 /// Why a vote does not count.
@@ -92,20 +126,25 @@ pub fn vote(promotion: &mut Promotion, spec: &ApprovalSpec, vote: Vote) -> Resul
         return Err(VoteFault::NotAsked(what, state));
     };
     if !spec.approvers.contains(&vote.person) {
-        return Err(VoteFault::NotApprover(vote.person.to_string(), names(&spec.approvers)));
+        return Err(VoteFault::NotApprover(
+            vote.person.to_string(),
+            names(&spec.approvers),
+        ));
     }
     if vote.at >= approval.expires_at {
         return Err(VoteFault::Expired(what, approval.expires_at));
     }
-    let asked_by_voter = matches!(&promotion.asked_by, Asker::Person { person: Some(person), .. } if *person == vote.person);
+    let asked_by_voter =
+        matches!(&promotion.asked_by, Asker::Person { person: Some(person), .. } if *person == vote.person);
     if spec.four_eyes && vote.approve && asked_by_voter {
         return Err(VoteFault::FourEyes(vote.person));
     }
     match approval.votes.iter().find(|before| before.person == vote.person) {
         Some(before) if before.approve == vote.approve => Ok(()),
-        Some(before) => {
-            Err(VoteFault::AlreadyVoted(vote.person, if before.approve { "approved" } else { "rejected" }))
-        }
+        Some(before) => Err(VoteFault::AlreadyVoted(
+            vote.person,
+            if before.approve { "approved" } else { "rejected" },
+        )),
         None => {
             approval.votes.push(vote);
             Ok(())

@@ -1,7 +1,9 @@
 //! An environment's state: who holds it, what runs there, what is being done to it.
 
 use crate::bundle::Baseline;
-use crate::ids::{Digest, EnvironmentName, ExecutionName, Fence, Hash, PromotionId, ReleaseNumber, ServiceName};
+use crate::ids::{
+    Digest, EnvironmentName, ExecutionName, Fence, Hash, PromotionId, ReleaseNumber, ServiceName,
+};
 use crate::ledger::Head;
 use crate::queue::Queue;
 use jiff::Timestamp;
@@ -222,12 +224,16 @@ impl Environment {
     /// The rollout that the lease's owner is doing.
     pub fn under_way(&self) -> Option<&Rollout> {
         let lease = self.lease.as_ref()?;
-        self.rollout.as_ref().filter(|rollout| rollout.owner == lease.owner)
+        self.rollout
+            .as_ref()
+            .filter(|rollout| rollout.owner == lease.owner)
     }
 
     /// The completed promotion of `release` at hand here, the latest one.
     pub fn completed_release(&self, release: ReleaseNumber) -> Option<&Completed> {
-        self.completed.iter().find(|completed| completed.release == release)
+        self.completed
+            .iter()
+            .find(|completed| completed.release == release)
     }
 }
 

@@ -59,12 +59,19 @@ pub enum RollbackTarget {
 
 /// All gates, each with its verdict.
 pub fn check(evidence: &Evidence<'_>) -> Vec<GateResult> {
-    vec![image(evidence), quarantine(evidence.release), verified_before(evidence), rollback_target(&evidence.rollback)]
+    vec![
+        image(evidence),
+        quarantine(evidence.release),
+        verified_before(evidence),
+        rollback_target(&evidence.rollback),
+    ]
 }
 
 /// The first gate that failed, else the first that is inconclusive.
 pub fn worst(results: &[GateResult]) -> Option<&GateResult> {
-    let failed = results.iter().find(|result| matches!(result.verdict, Verdict::Failed(_)));
+    let failed = results
+        .iter()
+        .find(|result| matches!(result.verdict, Verdict::Failed(_)));
     failed.or_else(|| results.iter().find(|result| result.verdict != Verdict::Passed))
 }
 
@@ -73,7 +80,11 @@ fn result(gate: Gate, verdict: Verdict, passed: impl Into<String>) -> GateResult
         Verdict::Passed => passed.into(),
         Verdict::Failed(reason) | Verdict::Inconclusive(reason) => reason.clone(),
     };
-    GateResult { gate, verdict, detail }
+    GateResult {
+        gate,
+        verdict,
+        detail,
+    }
 }
 
 fn image(evidence: &Evidence<'_>) -> GateResult {
@@ -83,17 +94,25 @@ fn image(evidence: &Evidence<'_>) -> GateResult {
         Some(image) if image.digest != release.digest => {
             Verdict::Failed(format!("ECR answers {} for {}", image.digest, release.digest))
         }
-        Some(image) if image.children != release.children => {
-            Verdict::Failed(format!("the index {} has other children than when it was recorded", release.digest))
-        }
+        Some(image) if image.children != release.children => Verdict::Failed(format!(
+            "the index {} has other children than when it was recorded",
+            release.digest
+        )),
         Some(_) => Verdict::Passed,
     };
-    result(Gate::Image, verdict, format!("image {} is in ECR", release.digest.short()))
+    result(
+        Gate::Image,
+        verdict,
+        format!("image {} is in ECR", release.digest.short()),
+    )
 }
 
 fn quarantine(release: &Release) -> GateResult {
     let verdict = release.quarantine.as_ref().map_or(Verdict::Passed, |quarantine| {
-        Verdict::Failed(format!("{} is quarantined by {}: {}", release.number, quarantine.by, quarantine.reason))
+        Verdict::Failed(format!(
+            "{} is quarantined by {}: {}",
+            release.number, quarantine.by, quarantine.reason
+        ))
     });
     result(Gate::Quarantine, verdict, "not quarantined")
 }
@@ -102,7 +121,11 @@ fn verified_before(evidence: &Evidence<'_>) -> GateResult {
     let number = evidence.release.number;
     match evidence.before {
         None => result(Gate::VerifiedBefore, Verdict::Passed, "the first environment"),
-        Some((before, true)) => result(Gate::VerifiedBefore, Verdict::Passed, format!("verified in {before}")),
+        Some((before, true)) => result(
+            Gate::VerifiedBefore,
+            Verdict::Passed,
+            format!("verified in {before}"),
+        ),
         Some((before, false)) => {
             let why = format!("{number} was never verified in {before}");
             result(Gate::VerifiedBefore, Verdict::Failed(why), "")
@@ -112,14 +135,23 @@ fn verified_before(evidence: &Evidence<'_>) -> GateResult {
 
 fn rollback_target(target: &RollbackTarget) -> GateResult {
     let (verdict, passed) = match target {
-        RollbackTarget::NoneYet => (Verdict::Passed, "no rollback target yet: nothing ran here under Sluice".to_owned()),
+        RollbackTarget::NoneYet => (
+            Verdict::Passed,
+            "no rollback target yet: nothing ran here under Sluice".to_owned(),
+        ),
         RollbackTarget::Ready(what) => (Verdict::Passed, format!("a rollback would bring back {what}")),
-        RollbackTarget::BundleMissing(what) => {
-            (Verdict::Failed(format!("a rollback would bring back {what}, but its bundle cannot be read")), String::new())
-        }
-        RollbackTarget::ImageGone(what) => {
-            (Verdict::Failed(format!("a rollback would bring back {what}, but its image is gone from ECR")), String::new())
-        }
+        RollbackTarget::BundleMissing(what) => (
+            Verdict::Failed(format!(
+                "a rollback would bring back {what}, but its bundle cannot be read"
+            )),
+            String::new(),
+        ),
+        RollbackTarget::ImageGone(what) => (
+            Verdict::Failed(format!(
+                "a rollback would bring back {what}, but its image is gone from ECR"
+            )),
+            String::new(),
+        ),
     };
     result(Gate::RollbackTarget, verdict, passed)
 }
@@ -127,5 +159,8 @@ fn rollback_target(target: &RollbackTarget) -> GateResult {
 /// Why automatic promotion into the environment is stopped, in a sentence.
 pub fn held(environment: &Environment) -> Option<String> {
     let hold = environment.hold.as_ref()?;
-    Some(format!("{} is on hold since {} by {}: {}", environment.name, hold.at, hold.by, hold.reason))
+    Some(format!(
+        "{} is on hold since {} by {}: {}",
+        environment.name, hold.at, hold.by, hold.reason
+    ))
 }

@@ -18,7 +18,11 @@ pub struct IdError {
 }
 
 fn refuse(what: &'static str, found: &str, right: &'static str) -> IdError {
-    IdError { what, found: found.chars().take(80).collect(), right }
+    IdError {
+        what,
+        found: found.chars().take(80).collect(),
+        right,
+    }
 }
 
 macro_rules! text_id {
@@ -68,7 +72,9 @@ fn is_slug(text: &str, longest: usize) -> bool {
         && text.starts_with(|c: char| c.is_ascii_lowercase())
         && !text.ends_with('-')
         && !text.contains("--")
-        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 text_id!(
@@ -134,7 +140,10 @@ text_id!(
 );
 
 fn is_sha256_hex(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    text.len() == 64
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 impl Digest {
@@ -199,7 +208,10 @@ pub struct PromotionId {
 impl PromotionId {
     /// The name of the execution that does it: `{service}-{number}-{environment}-{attempt}`.
     pub fn execution(&self, service: &ServiceName, environment: &EnvironmentName) -> ExecutionName {
-        ExecutionName(format!("{service}-{}-{environment}-{}", self.release.0, self.attempt))
+        ExecutionName(format!(
+            "{service}-{}-{environment}-{}",
+            self.release.0, self.attempt
+        ))
     }
 }
 
@@ -210,7 +222,11 @@ impl fmt::Display for PromotionId {
 }
 
 /// The name of the execution of a rollback that was recorded with this fence value: `{service}-{environment}-r{fence}`.
-pub fn rollback_execution(service: &ServiceName, environment: &EnvironmentName, fence: Fence) -> ExecutionName {
+pub fn rollback_execution(
+    service: &ServiceName,
+    environment: &EnvironmentName,
+    fence: Fence,
+) -> ExecutionName {
     ExecutionName(format!("{service}-{environment}-r{fence}"))
 }
 
@@ -221,15 +237,38 @@ mod tests {
 
     #[test]
     fn names_are_checked_also_when_read() {
-        for bad in ["", "a", "A-b", "a--b", "-ab", "ab-", "a_b", "9ab", &"a".repeat(41)] {
+        for bad in [
+            "",
+            "a",
+            "A-b",
+            "a--b",
+            "-ab",
+            "ab-",
+            "a_b",
+            "9ab",
+            &"a".repeat(41),
+        ] {
             assert!(ServiceName::parse(bad).is_err(), "{bad}");
-            assert!(serde_json::from_value::<ServiceName>(serde_json::json!(bad)).is_err(), "{bad}");
+            assert!(
+                serde_json::from_value::<ServiceName>(serde_json::json!(bad)).is_err(),
+                "{bad}"
+            );
         }
         assert_eq!(ServiceName::parse("mc-api").unwrap().as_str(), "mc-api");
         assert!(EnvironmentName::parse("pre-prod").is_err());
         assert!(Digest::parse(&format!("sha256:{}", "A".repeat(64))).is_err());
-        assert_eq!(Digest::parse(&format!("sha256:{}", "ab".repeat(32))).unwrap().short(), "abababababab");
-        for (name, good) in [("team/mc-api", true), ("team//api", false), ("Team/api", false), ("-a/b", false)] {
+        assert_eq!(
+            Digest::parse(&format!("sha256:{}", "ab".repeat(32)))
+                .unwrap()
+                .short(),
+            "abababababab"
+        );
+        for (name, good) in [
+            ("team/mc-api", true),
+            ("team//api", false),
+            ("Team/api", false),
+            ("-a/b", false),
+        ] {
             assert_eq!(Repository::parse(name).is_ok(), good, "{name}");
         }
     }
@@ -238,7 +277,10 @@ mod tests {
     fn the_longest_execution_name_is_one_that_step_functions_takes() {
         let service = ServiceName::parse(&"s".repeat(40)).unwrap();
         let environment = EnvironmentName::parse(&"e".repeat(20)).unwrap();
-        let id = PromotionId { release: ReleaseNumber(99_999_999), attempt: 9_999 };
+        let id = PromotionId {
+            release: ReleaseNumber(99_999_999),
+            attempt: 9_999,
+        };
         assert!(ExecutionName::parse(id.execution(&service, &environment).as_str()).is_ok());
         let name = rollback_execution(&service, &environment, Fence(999_999_999_999_999));
         assert!(ExecutionName::parse(name.as_str()).is_ok());
@@ -248,7 +290,13 @@ mod tests {
     fn a_fence_is_above_the_table_and_the_cluster() {
         assert_eq!(Fence(4).next(Fence(9)), Fence(10));
         assert_eq!(Fence(9).next(Fence(4)), Fence(10));
-        for (text, value) in [(None, 0), (Some("7"), 7), (Some("-7"), 0), (Some("x"), 0), (Some("1234567890123456789"), 0)] {
+        for (text, value) in [
+            (None, 0),
+            (Some("7"), 7),
+            (Some("-7"), 0),
+            (Some("x"), 0),
+            (Some("1234567890123456789"), 0),
+        ] {
             assert_eq!(Fence::from_annotation(text), Fence(value), "{text:?}");
         }
     }

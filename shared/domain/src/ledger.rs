@@ -23,7 +23,10 @@ pub struct Head {
 
 impl Default for Head {
     fn default() -> Self {
-        Self { seq: 0, hash: GENESIS.to_owned() }
+        Self {
+            seq: 0,
+            hash: GENESIS.to_owned(),
+        }
     }
 }
 
@@ -196,7 +199,10 @@ pub fn append(
         hash: String::new(),
     };
     entry.hash = hash_of(&entry)?;
-    *head = Head { seq: entry.seq, hash: entry.hash.clone() };
+    *head = Head {
+        seq: entry.seq,
+        hash: entry.hash.clone(),
+    };
     Ok(entry)
 }
 
@@ -222,7 +228,10 @@ impl Check {
     pub fn next(&mut self, entry: &Entry) {
         let expected = self.head.seq.saturating_add(1);
         if entry.seq != expected {
-            self.faults.push(LedgerFault::Gap { expected, found: entry.seq });
+            self.faults.push(LedgerFault::Gap {
+                expected,
+                found: entry.seq,
+            });
         } else if entry.previous != self.head.hash {
             self.faults.push(LedgerFault::Unchained {
                 seq: entry.seq,
@@ -232,7 +241,11 @@ impl Check {
         }
         let right = hash_of(entry).unwrap_or_default();
         if right != entry.hash {
-            self.faults.push(LedgerFault::Edited { seq: entry.seq, found: entry.hash.clone(), right });
+            self.faults.push(LedgerFault::Edited {
+                seq: entry.seq,
+                found: entry.hash.clone(),
+                right,
+            });
         }
         let of = (entry.service.clone(), entry.environment.clone());
         match &self.of {
@@ -244,7 +257,10 @@ impl Check {
             Some(_) => {}
             None => self.of = Some(of),
         }
-        self.head = Head { seq: entry.seq, hash: entry.hash.clone() };
+        self.head = Head {
+            seq: entry.seq,
+            hash: entry.hash.clone(),
+        };
     }
 
     /// All faults; none when the chain is whole and ends at `head` (where one is known).
@@ -272,7 +288,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn chain(length: u64) -> (Head, Vec<Entry>) {
-        let (service, environment) = (ServiceName::parse("mc-api").unwrap(), EnvironmentName::parse("dev").unwrap());
+        let (service, environment) = (
+            ServiceName::parse("mc-api").unwrap(),
+            EnvironmentName::parse("dev").unwrap(),
+        );
         let mut head = Head::default();
         let entries = (1..=length)
             .map(|i| {
@@ -285,7 +304,14 @@ mod tests {
                     fence: None,
                     reason: Some(format!("push {i}")),
                 };
-                append(&mut head, &service, &environment, record, Timestamp::from_second(i as i64).unwrap()).unwrap()
+                append(
+                    &mut head,
+                    &service,
+                    &environment,
+                    record,
+                    Timestamp::from_second(i as i64).unwrap(),
+                )
+                .unwrap()
             })
             .collect();
         (head, entries)
@@ -300,8 +326,14 @@ mod tests {
     #[test]
     fn a_whole_chain_has_no_fault_also_after_a_round_trip() {
         let (head, entries) = chain(5);
-        let text: Vec<String> = entries.iter().map(|entry| serde_json::to_string(entry).unwrap()).collect();
-        let read: Vec<Entry> = text.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let text: Vec<String> = entries
+            .iter()
+            .map(|entry| serde_json::to_string(entry).unwrap())
+            .collect();
+        let read: Vec<Entry> = text
+            .iter()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
         assert_eq!(faults(&read, Some(&head)), []);
     }
 

@@ -35,16 +35,22 @@ pub struct PlanFaults(pub Vec<PlanFault>);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanFault {
     /// The pipeline names no Deployment that runs the release.
-    #[error("the pipeline names no Deployment: add `manifests` or `names` to [workload.deployment] and `sluice apply`")]
+    #[error(
+        "the pipeline names no Deployment: add `manifests` or `names` to [workload.deployment] and `sluice apply`"
+    )]
     NoDeployments,
     /// A Deployment that the pipeline adopts is not in the cluster.
-    #[error("deployment {0} is not in the cluster, and the pipeline has no manifest for it: create it, or correct `names`")]
+    #[error(
+        "deployment {0} is not in the cluster, and the pipeline has no manifest for it: create it, or correct `names`"
+    )]
     NotThere(String),
     /// A Deployment that runs the release has no manifest, although the package has manifests.
     #[error("deployment {0} is not among the packaged manifests: `sluice apply` the pipeline again")]
     NotPackaged(String),
     /// The Deployment is paused: no pod would be replaced.
-    #[error("deployment {0} is paused, so that no pod would be replaced: kubectl rollout resume deployment/{0}")]
+    #[error(
+        "deployment {0} is paused, so that no pod would be replaced: kubectl rollout resume deployment/{0}"
+    )]
     Paused(String),
     /// The container that takes the release is not there.
     #[error("deployment {deployment} has no container `{container}`, only {found}: correct `container`")]
@@ -68,7 +74,9 @@ pub enum PlanFault {
     #[error("the package has a {0}, which Sluice does not write: apply it by other means")]
     Kind(String),
     /// A ConfigMap of the package that no template names.
-    #[error("ConfigMap {0} is in the package, and no Deployment of it refers to it: refer to it, or apply it by other means")]
+    #[error(
+        "ConfigMap {0} is in the package, and no Deployment of it refers to it: refer to it, or apply it by other means"
+    )]
     Unnamed(String),
     /// A value of a ConfigMap is no text.
     #[error("ConfigMap {name}: {field} is no text: put it in quotes")]
@@ -83,13 +91,27 @@ pub enum PlanFault {
 /// The ConfigMaps whose content is needed to plan and to capture: those that templates in the cluster and in the package
 /// name, without those that the package itself brings.
 pub fn config_wanted(package: &EnvironmentPackage, observed: &Observation) -> BTreeSet<String> {
-    let of_kind = |kind| package.manifests.iter().filter(move |manifest| text_at(manifest, "/kind") == kind);
+    let of_kind = |kind| {
+        package
+            .manifests
+            .iter()
+            .filter(move |manifest| text_at(manifest, "/kind") == kind)
+    };
     let packaged = of_kind("Deployment").filter_map(|manifest| manifest.pointer("/spec/template"));
     let templates = packaged.chain(observed.deployments.iter().map(|deployment| &deployment.template));
     // One that is in the package may be in a template of the cluster too, with other content: it is asked for.
-    let own: BTreeSet<&str> = of_kind("ConfigMap").map(|manifest| text_at(manifest, "/metadata/name")).collect();
-    let in_cluster: BTreeSet<String> = observed.deployments.iter().flat_map(|d| config_names(&d.template)).collect();
-    templates.flat_map(config_names).filter(|name| in_cluster.contains(name) || !own.contains(name.as_str())).collect()
+    let own: BTreeSet<&str> = of_kind("ConfigMap")
+        .map(|manifest| text_at(manifest, "/metadata/name"))
+        .collect();
+    let in_cluster: BTreeSet<String> = observed
+        .deployments
+        .iter()
+        .flat_map(|d| config_names(&d.template))
+        .collect();
+    templates
+        .flat_map(config_names)
+        .filter(|name| in_cluster.contains(name) || !own.contains(name.as_str()))
+        .collect()
 }
 
 /// The bundle that this release is in an environment.
@@ -102,7 +124,14 @@ pub fn plan_bundle(
     observed: &Observation,
     config: &BTreeMap<String, Option<ConfigData>>,
 ) -> Result<Bundle, PlanFaults> {
-    let mut plan = Plan { release, observed, config, own: BTreeMap::new(), copies: BTreeMap::new(), faults: vec![] };
+    let mut plan = Plan {
+        release,
+        observed,
+        config,
+        own: BTreeMap::new(),
+        copies: BTreeMap::new(),
+        faults: vec![],
+    };
     let (deployments, objects) = match package.manifests.as_slice() {
         [] => (plan.adopt(package), Vec::new()),
         manifests => plan.unpack(package, manifests),
@@ -138,9 +167,17 @@ pub fn capture_bundle(
     }
     let image = release.map(Release::image);
     let mut copies = BTreeMap::new();
-    let capture = |found| deployment::captured(found, image.as_deref(), |t| copies.append(&mut from_cluster(t, config)));
+    let capture = |found| {
+        deployment::captured(found, image.as_deref(), |t| {
+            copies.append(&mut from_cluster(t, config))
+        })
+    };
     let deployments: Vec<WorkloadBundle> = observed.deployments.iter().map(capture).collect();
-    let runs = release.filter(|_| deployments.iter().any(|deployment| deployment.container.is_some()));
+    let runs = release.filter(|_| {
+        deployments
+            .iter()
+            .any(|deployment| deployment.container.is_some())
+    });
     Some(Bundle {
         release: runs.map(|release| release.number),
         digest: runs.map(|release| release.digest.clone()),
@@ -151,7 +188,10 @@ pub fn capture_bundle(
     })
 }
 
-fn from_cluster(template: &mut Value, config: &BTreeMap<String, Option<ConfigData>>) -> BTreeMap<String, ConfigCopy> {
+fn from_cluster(
+    template: &mut Value,
+    config: &BTreeMap<String, Option<ConfigData>>,
+) -> BTreeMap<String, ConfigCopy> {
     config::repoint(template, |name| config.get(name).and_then(Option::as_ref))
 }
 
@@ -169,7 +209,12 @@ impl Plan<'_> {
     fn adopt(&mut self, package: &EnvironmentPackage) -> Vec<WorkloadBundle> {
         let mut bundles = Vec::new();
         for released in &package.released {
-            let Some(found) = self.observed.deployments.iter().find(|found| found.name == released.name) else {
+            let Some(found) = self
+                .observed
+                .deployments
+                .iter()
+                .find(|found| found.name == released.name)
+            else {
                 self.faults.push(PlanFault::NotThere(released.name.clone()));
                 continue;
             };
@@ -186,7 +231,11 @@ impl Plan<'_> {
         bundles
     }
 
-    fn unpack(&mut self, package: &EnvironmentPackage, manifests: &[Value]) -> (Vec<WorkloadBundle>, Vec<Value>) {
+    fn unpack(
+        &mut self,
+        package: &EnvironmentPackage,
+        manifests: &[Value],
+    ) -> (Vec<WorkloadBundle>, Vec<Value>) {
         self.read_config(manifests);
         let autoscaled: BTreeSet<&str> = manifests.iter().filter_map(autoscaler_target).collect();
         let mut bundles = Vec::new();
@@ -211,7 +260,10 @@ impl Plan<'_> {
     }
 
     fn read_config(&mut self, manifests: &[Value]) {
-        for manifest in manifests.iter().filter(|manifest| text_at(manifest, "/kind") == "ConfigMap") {
+        for manifest in manifests
+            .iter()
+            .filter(|manifest| text_at(manifest, "/kind") == "ConfigMap")
+        {
             let name = text_at(manifest, "/metadata/name").to_owned();
             match ConfigData::of_manifest(manifest) {
                 Ok(data) => {
@@ -236,17 +288,21 @@ impl Plan<'_> {
         let mut manifest = managed(without_server_fields(manifest));
         let template = manifest.pointer_mut("/spec/template")?;
         let (own, config) = (&self.own, self.config);
-        let content = |name: &str| own.get(name).or_else(|| config.get(name).and_then(Option::as_ref));
+        let content = |name: &str| {
+            own.get(name)
+                .or_else(|| config.get(name).and_then(Option::as_ref))
+        };
         self.copies.append(&mut config::repoint(template, content));
         let released = package.released.iter().find(|released| released.name == name);
-        let container = match released.map(|released| deployment::put_release(template, released, self.release)) {
-            Some(Err(fault)) => {
-                self.faults.push(fault);
-                return None;
-            }
-            Some(Ok(container)) => Some(container),
-            None => None,
-        };
+        let container =
+            match released.map(|released| deployment::put_release(template, released, self.release)) {
+                Some(Err(fault)) => {
+                    self.faults.push(fault);
+                    return None;
+                }
+                Some(Ok(container)) => Some(container),
+                None => None,
+            };
         let autoscaled = autoscaled.contains(name) || found.is_some_and(|found| found.autoscaled);
         Some(deployment::packaged(name, manifest, container, found, autoscaled))
     }
@@ -262,15 +318,22 @@ impl Plan<'_> {
     fn check_all_packaged(&mut self, package: &EnvironmentPackage, bundles: &[WorkloadBundle]) {
         let refused = |name: &str| self.faults.iter().any(|fault| deployment_of(fault) == Some(name));
         let there = |name: &str| bundles.iter().any(|bundle| bundle.name == name);
-        let missing = package.released.iter().filter(|released| !there(&released.name) && !refused(&released.name));
-        let faults: Vec<_> = missing.map(|released| PlanFault::NotPackaged(released.name.clone())).collect();
+        let missing = package
+            .released
+            .iter()
+            .filter(|released| !there(&released.name) && !refused(&released.name));
+        let faults: Vec<_> = missing
+            .map(|released| PlanFault::NotPackaged(released.name.clone()))
+            .collect();
         self.faults.extend(faults);
     }
 }
 
 fn deployment_of(fault: &PlanFault) -> Option<&str> {
     match fault {
-        PlanFault::NoContainer { deployment, .. } | PlanFault::WhichContainer { deployment, .. } => Some(deployment),
+        PlanFault::NoContainer { deployment, .. } | PlanFault::WhichContainer { deployment, .. } => {
+            Some(deployment)
+        }
         _ => None,
     }
 }
@@ -289,7 +352,9 @@ fn text_at<'v>(value: &'v Value, pointer: &str) -> &'v str {
 
 fn managed(mut object: Value) -> Value {
     if let Some(object) = object.as_object_mut() {
-        let metadata = object.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+        let metadata = object
+            .entry("metadata")
+            .or_insert_with(|| Value::Object(Map::new()));
         deployment::set_text(metadata, "labels", MANAGED_BY_LABEL, MANAGED_BY);
     }
     object
@@ -297,11 +362,18 @@ fn managed(mut object: Value) -> Value {
 
 /// The object without what the cluster writes, and without its namespace: a bundle is applied in its environment's.
 fn without_server_fields(object: &Value) -> Value {
-    const OF_OTHERS: [&str; 3] =
-        [FENCE_ANNOTATION, "kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/revision"];
+    const OF_OTHERS: [&str; 3] = [
+        FENCE_ANNOTATION,
+        "kubectl.kubernetes.io/last-applied-configuration",
+        "deployment.kubernetes.io/revision",
+    ];
     let mut clean = object.clone();
     let metadata = clean.get("metadata").and_then(Value::as_object);
-    let mut kept: Map<String, Value> = metadata.into_iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect();
+    let mut kept: Map<String, Value> = metadata
+        .into_iter()
+        .flatten()
+        .map(|(k, v)| (k.clone(), v.clone()))
+        .collect();
     kept.retain(|key, _| ["name", "labels", "annotations"].contains(&key.as_str()));
     if let Some(annotations) = kept.get_mut("annotations").and_then(Value::as_object_mut) {
         annotations.retain(|key, _| !OF_OTHERS.contains(&key.as_str()));

@@ -145,7 +145,9 @@ pub struct Wake {
 
 impl std::fmt::Debug for Wake {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Wake").field("at", &self.at).finish_non_exhaustive()
+        f.debug_struct("Wake")
+            .field("at", &self.at)
+            .finish_non_exhaustive()
     }
 }
 

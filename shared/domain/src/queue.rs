@@ -44,7 +44,10 @@ impl Queue {
     pub fn put(&self, new: Queued, current_is_held: bool) -> Placement {
         let mut queue = self.clone();
         if self.holds(new.id) {
-            return Placement { queue, superseded: None };
+            return Placement {
+                queue,
+                superseded: None,
+            };
         }
         let superseded = match &self.current {
             None => queue.current.replace(new),
@@ -54,7 +57,10 @@ impl Queue {
                 _ => queue.next.replace(new),
             },
         };
-        Placement { queue, superseded: superseded.map(|queued| queued.id) }
+        Placement {
+            queue,
+            superseded: superseded.map(|queued| queued.id),
+        }
     }
 
     /// Takes a promotion out, wherever it is; the next one moves up.
@@ -102,7 +108,10 @@ mod tests {
 
     fn queued(number: u32, pushed: i64, automatic: bool) -> Queued {
         Queued {
-            id: PromotionId { release: ReleaseNumber(number), attempt: 1 },
+            id: PromotionId {
+                release: ReleaseNumber(number),
+                attempt: 1,
+            },
             pushed_at: Timestamp::from_second(pushed).unwrap(),
             automatic,
         }
@@ -124,21 +133,41 @@ mod tests {
     #[test]
     fn a_held_current_gives_way_to_a_newer_one_only() {
         let queue = Queue::default().put(queued(2, 20, true), false).queue;
-        assert_eq!(queue.put(queued(3, 30, true), true).superseded, Some(queued(2, 20, true).id));
+        assert_eq!(
+            queue.put(queued(3, 30, true), true).superseded,
+            Some(queued(2, 20, true).id)
+        );
         let placement = queue.put(queued(1, 10, true), true);
-        assert_eq!((placement.superseded, placement.queue.next), (None, Some(queued(1, 10, true))));
+        assert_eq!(
+            (placement.superseded, placement.queue.next),
+            (None, Some(queued(1, 10, true)))
+        );
     }
 
     #[test]
     fn a_persons_wish_stands_against_automatic_ones() {
-        let queue = Queue::default().put(queued(5, 50, true), false).queue.put(queued(3, 30, false), false).queue;
-        assert_eq!(queue.put(queued(6, 60, true), false).superseded, Some(queued(6, 60, true).id));
-        assert_eq!(queue.put(queued(2, 20, false), false).superseded, Some(queued(3, 30, false).id));
+        let queue = Queue::default()
+            .put(queued(5, 50, true), false)
+            .queue
+            .put(queued(3, 30, false), false)
+            .queue;
+        assert_eq!(
+            queue.put(queued(6, 60, true), false).superseded,
+            Some(queued(6, 60, true).id)
+        );
+        assert_eq!(
+            queue.put(queued(2, 20, false), false).superseded,
+            Some(queued(3, 30, false).id)
+        );
     }
 
     #[test]
     fn taking_the_current_one_moves_the_next_up() {
-        let mut queue = Queue::default().put(queued(1, 10, true), false).queue.put(queued(2, 20, true), false).queue;
+        let mut queue = Queue::default()
+            .put(queued(1, 10, true), false)
+            .queue
+            .put(queued(2, 20, true), false)
+            .queue;
         queue.take(queued(1, 10, true).id);
         assert!(queue.is_turn_of(queued(2, 20, true).id));
         assert_eq!(queue.next, None);

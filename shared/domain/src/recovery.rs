@@ -36,7 +36,10 @@ pub enum Repair {
 }
 
 /// What mends this environment. `status_of` says how an execution stands.
-pub fn repairs(environment: &Environment, status_of: impl Fn(&ExecutionName) -> ExecutionStatus) -> Vec<Repair> {
+pub fn repairs(
+    environment: &Environment,
+    status_of: impl Fn(&ExecutionName) -> ExecutionStatus,
+) -> Vec<Repair> {
     let mut repairs: Vec<Repair> = holder(environment, &status_of).into_iter().collect();
     let holding = environment.lease.as_ref().map(|lease| lease.owner.clone());
     for queued in environment.queue.iter() {
@@ -53,7 +56,10 @@ pub fn repairs(environment: &Environment, status_of: impl Fn(&ExecutionName) -> 
     repairs
 }
 
-fn holder(environment: &Environment, status_of: &impl Fn(&ExecutionName) -> ExecutionStatus) -> Option<Repair> {
+fn holder(
+    environment: &Environment,
+    status_of: &impl Fn(&ExecutionName) -> ExecutionStatus,
+) -> Option<Repair> {
     let rollout = environment.under_way()?;
     let status = status_of(&rollout.owner);
     let ended = match (&status, &rollout.kind) {

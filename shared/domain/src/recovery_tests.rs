@@ -18,9 +18,18 @@ fn a_wanted_promotion_is_started_woken_or_recorded() {
     environment.queue.current = Some(queued(1));
     environment.queue.next = Some(queued(2));
     let both = |repair: fn(PromotionId) -> Repair| vec![repair(id(1)), repair(id(2))];
-    assert_eq!(mended(&environment, &ExecutionStatus::NotFound), both(Repair::StartPromotion));
-    assert_eq!(mended(&environment, &ExecutionStatus::Running), both(Repair::Wake));
-    assert_eq!(mended(&environment, &ended()), both(|id| Repair::RecordAborted(id, "aborted".into())));
+    assert_eq!(
+        mended(&environment, &ExecutionStatus::NotFound),
+        both(Repair::StartPromotion)
+    );
+    assert_eq!(
+        mended(&environment, &ExecutionStatus::Running),
+        both(Repair::Wake)
+    );
+    assert_eq!(
+        mended(&environment, &ended()),
+        both(|id| Repair::RecordAborted(id, "aborted".into()))
+    );
 }
 
 #[test]
@@ -38,7 +47,11 @@ fn a_holder_whose_execution_is_gone_is_mended_by_how_far_it_was() {
     for (phase, right) in table {
         let environment = rolling(with_completed(&[1]), 2, phase);
         assert_eq!(mended(&environment, &ended()), right, "{phase:?}");
-        assert_eq!(mended(&environment, &ExecutionStatus::Running), [], "{phase:?} runs");
+        assert_eq!(
+            mended(&environment, &ExecutionStatus::Running),
+            [],
+            "{phase:?} runs"
+        );
     }
 }
 
@@ -47,10 +60,23 @@ fn a_rollback_is_started_or_called_again() {
     let mut environment = rolling(with_completed(&[1]), 2, Phase::Rolling);
     let owner = ExecutionName::parse("mc-api-production-r8").unwrap();
     environment.queue.current = None;
-    environment.lease = Some(Lease { owner: owner.clone(), since: at(0) });
+    environment.lease = Some(Lease {
+        owner: owner.clone(),
+        since: at(0),
+    });
     let rollout = environment.rollout.as_mut().unwrap();
     rollout.owner = owner.clone();
-    rollout.kind = RolloutKind::Rollback { leaving: None, by: "ana".into(), restore: false };
-    assert_eq!(mended(&environment, &ExecutionStatus::NotFound), [Repair::StartRollback(owner)]);
-    assert!(matches!(mended(&environment, &ended()).as_slice(), [Repair::RollBackAgain(_)]));
+    rollout.kind = RolloutKind::Rollback {
+        leaving: None,
+        by: "ana".into(),
+        restore: false,
+    };
+    assert_eq!(
+        mended(&environment, &ExecutionStatus::NotFound),
+        [Repair::StartRollback(owner)]
+    );
+    assert!(matches!(
+        mended(&environment, &ended()).as_slice(),
+        [Repair::RollBackAgain(_)]
+    ));
 }

@@ -1,7 +1,9 @@
 //! One-call rollback: which release comes back, and what is recorded before the cluster is written.
 
 use crate::bundle::Baseline;
-use crate::environment::{Completed, Environment, Hold, LastRollback, Lease, Live, Phase, Rollout, RolloutKind};
+use crate::environment::{
+    Completed, Environment, Hold, LastRollback, Lease, Live, Phase, Rollout, RolloutKind,
+};
 use crate::ids::{Digest, ExecutionName, Fence, Hash, ReleaseNumber, rollback_execution};
 use crate::ledger::{Event, Record};
 use crate::pipeline::Seconds;
@@ -71,11 +73,16 @@ pub enum Course {
 
 /// What a call comes to. `older` is the completed promotion of `call.to` where it is no longer at hand; `holder_ended`
 /// says that the execution that has the lease is over, so that there is nothing to join.
-pub fn decide(environment: &Environment, call: &Call, older: Option<&Completed>, holder_ended: bool) -> Course {
-    if let Some(flying) = in_flight(environment).filter(|_| !holder_ended) {
-        if call.restore || call.to.is_none() || call.to == flying.release {
-            return Course::Join(flying.owner.clone());
-        }
+pub fn decide(
+    environment: &Environment,
+    call: &Call,
+    older: Option<&Completed>,
+    holder_ended: bool,
+) -> Course {
+    if let Some(flying) = in_flight(environment).filter(|_| !holder_ended)
+        && (call.restore || call.to.is_none() || call.to == flying.release)
+    {
+        return Course::Join(flying.owner.clone());
     }
     if call.restore {
         return restore(environment);
@@ -95,23 +102,34 @@ fn in_flight(environment: &Environment) -> Option<&Rollout> {
 
 fn restore(environment: &Environment) -> Course {
     let Some(rollout) = environment.under_way() else {
-        let reason = format!("nothing is being done to {} that could be undone", environment.name);
+        let reason = format!(
+            "nothing is being done to {} that could be undone",
+            environment.name
+        );
         return Course::Refuse { reason, next: None };
     };
     let before = same_again(rollout)
         .or_else(|| environment.live.as_ref().map(|live| target_of(live, environment)))
         .or_else(|| baseline_of(rollout));
     match before {
-        Some(target) => Course::BringBack { leaving: rollout.release, candidates: vec![target] },
+        Some(target) => Course::BringBack {
+            leaving: rollout.release,
+            candidates: vec![target],
+        },
         None => Course::Refuse {
             reason: format!("the rollout of {} has written nothing yet", rollout.owner),
-            next: Some(format!("sluice abort {} {}", environment.service, environment.name)),
+            next: Some(format!(
+                "sluice abort {} {}",
+                environment.service, environment.name
+            )),
         },
     }
 }
 
 fn target_of(live: &Live, environment: &Environment) -> Target {
-    let completed = live.release.and_then(|release| environment.completed_release(release));
+    let completed = live
+        .release
+        .and_then(|release| environment.completed_release(release));
     Target {
         release: live.release,
         digest: live.digest.clone(),
@@ -123,7 +141,9 @@ fn target_of(live: &Live, environment: &Environment) -> Target {
 
 /// What a rollback that is stuck, or whose execution is gone, was to bring back.
 fn same_again(rollout: &Rollout) -> Option<Target> {
-    let RolloutKind::Rollback { .. } = rollout.kind else { return None };
+    let RolloutKind::Rollback { .. } = rollout.kind else {
+        return None;
+    };
     Some(Target {
         release: rollout.release,
         digest: None,
@@ -140,7 +160,13 @@ fn baseline_of(rollout: &Rollout) -> Option<Target> {
         (Some(Baseline::Nothing), Some(target)) => (target.clone(), true),
         _ => return None,
     };
-    Some(Target { release: None, digest: None, bundle, pipeline: None, without_pods })
+    Some(Target {
+        release: None,
+        digest: None,
+        bundle,
+        pipeline: None,
+        without_pods,
+    })
 }
 
 fn back_to(environment: &Environment, to: ReleaseNumber, older: Option<&Completed>) -> Course {
@@ -148,15 +174,28 @@ fn back_to(environment: &Environment, to: ReleaseNumber, older: Option<&Complete
     let idle = environment.lease.is_none();
     if idle && live == Some(to) {
         let reason = format!("{to} is live in {} already", environment.name);
-        return Course::Refuse { reason, next: Some(format!("sluice history {} {}", environment.service, environment.name)) };
+        return Course::Refuse {
+            reason,
+            next: Some(format!(
+                "sluice history {} {}",
+                environment.service, environment.name
+            )),
+        };
     }
     match environment.completed_release(to).or(older) {
-        Some(completed) => {
-            Course::BringBack { leaving: leaving(environment), candidates: vec![target_from(completed)] }
-        }
+        Some(completed) => Course::BringBack {
+            leaving: leaving(environment),
+            candidates: vec![target_from(completed)],
+        },
         None => Course::Refuse {
-            reason: format!("{to} never completed in {}, so there is nothing recorded to bring back", environment.name),
-            next: Some(format!("sluice history {} {}", environment.service, environment.name)),
+            reason: format!(
+                "{to} never completed in {}, so there is nothing recorded to bring back",
+                environment.name
+            ),
+            next: Some(format!(
+                "sluice history {} {}",
+                environment.service, environment.name
+            )),
         },
     }
 }
@@ -174,7 +213,10 @@ fn target_from(completed: &Completed) -> Target {
 /// The release being left: the one that is being rolled out, else the one that is live.
 fn leaving(environment: &Environment) -> Option<ReleaseNumber> {
     match environment.under_way() {
-        Some(Rollout { kind: RolloutKind::Rollback { leaving, .. }, .. }) => *leaving,
+        Some(Rollout {
+            kind: RolloutKind::Rollback { leaving, .. },
+            ..
+        }) => *leaving,
         Some(rollout) => rollout.release,
         None => environment.live.as_ref().and_then(|live| live.release),
     }
@@ -200,13 +242,32 @@ fn back(environment: &Environment) -> Course {
     completed.sort_by_key(|one| std::cmp::Reverse((one.pushed_at, one.release)));
     candidates.extend(completed.into_iter().map(target_from));
     let nothing_live = environment.live.is_none();
-    candidates.extend(environment.adopted.as_ref().map(|adopted| target_of(adopted, environment)));
-    candidates.extend(environment.under_way().filter(|_| nothing_live).and_then(baseline_of));
+    candidates.extend(
+        environment
+            .adopted
+            .as_ref()
+            .map(|adopted| target_of(adopted, environment)),
+    );
+    candidates.extend(
+        environment
+            .under_way()
+            .filter(|_| nothing_live)
+            .and_then(baseline_of),
+    );
     candidates.dedup();
     if candidates.is_empty() {
-        let what = leaving.map_or_else(|| "Nothing".to_owned(), |release| format!("No release other than {release}"));
-        let reason = format!("{what} completed in {} before, so there is nothing to bring back", environment.name);
-        return Course::Refuse { reason, next: Some(format!("sluice status {}", environment.service)) };
+        let what = leaving.map_or_else(
+            || "Nothing".to_owned(),
+            |release| format!("No release other than {release}"),
+        );
+        let reason = format!(
+            "{what} completed in {} before, so there is nothing to bring back",
+            environment.name
+        );
+        return Course::Refuse {
+            reason,
+            next: Some(format!("sluice status {}", environment.service)),
+        };
     }
     Course::BringBack { leaving, candidates }
 }
@@ -252,14 +313,25 @@ pub fn begin(
     }
     records.push(record(Event::RollbackStarted, call.reason.clone()));
     environment.fence = fence;
-    environment.lease = Some(Lease { owner: owner.clone(), since: now });
+    environment.lease = Some(Lease {
+        owner: owner.clone(),
+        since: now,
+    });
     environment.rollout = Some(Rollout {
         owner: owner.clone(),
-        kind: RolloutKind::Rollback { leaving, by: call.by.clone(), restore: call.restore },
+        kind: RolloutKind::Rollback {
+            leaving,
+            by: call.by.clone(),
+            restore: call.restore,
+        },
         release: target.release,
         pipeline: target.pipeline.clone().unwrap_or(beginning.pipeline),
         // A target without pods is kept as a baseline that was nothing: the phase that scales it down.
-        phase: if target.without_pods { Phase::Restoring } else { Phase::Rolling },
+        phase: if target.without_pods {
+            Phase::Restoring
+        } else {
+            Phase::Rolling
+        },
         step: None,
         fence,
         baseline: if target.without_pods {
@@ -287,7 +359,10 @@ fn preempt(environment: &mut Environment, promotion: &mut Promotion, call: &Call
     } else {
         (PromotionState::Preempted, Event::PromotionPreempted)
     };
-    let why = call.reason.clone().unwrap_or_else(|| format!("rolled back by {}", call.by));
+    let why = call
+        .reason
+        .clone()
+        .unwrap_or_else(|| format!("rolled back by {}", call.by));
     crate::turn::end(promotion, environment, state, event, &call.by, &why, now)
 }
 
@@ -300,12 +375,23 @@ fn blame(
     target: &Target,
     now: Timestamp,
 ) {
-    if let Some(left) = environment.completed.iter_mut().find(|completed| Some(completed.release) == leaving) {
+    if let Some(left) = environment
+        .completed
+        .iter_mut()
+        .find(|completed| Some(completed.release) == leaving)
+    {
         left.rolled_back_at = Some(now);
     }
-    let to = target.release.map_or_else(|| "what ran before Sluice".to_owned(), |release| release.to_string());
+    let to = target.release.map_or_else(
+        || "what ran before Sluice".to_owned(),
+        |release| release.to_string(),
+    );
     let left = leaving.map_or_else(|| "an unknown release".to_owned(), |release| release.to_string());
-    let why = call.reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
+    let why = call
+        .reason
+        .as_deref()
+        .map(|why| format!(": {why}"))
+        .unwrap_or_default();
     environment.hold = Some(Hold {
         by: call.by.clone(),
         at: now,

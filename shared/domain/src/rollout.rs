@@ -48,9 +48,13 @@ pub fn decide(
     let Some(wanted) = wanted else {
         return match (rollout.phase, caught.and_then(hopeless)) {
             (Phase::Starting, Some(reason)) => Decision::Abandon(reason),
-            (Phase::Starting, None) if now >= rollout.deadline => Decision::Abandon("its time was over before it began".into()),
+            (Phase::Starting, None) if now >= rollout.deadline => {
+                Decision::Abandon("its time was over before it began".into())
+            }
             (Phase::Starting, None) => Decision::Begin,
-            (Phase::Rolling | Phase::Restoring, _) => Decision::Stick("no bundle is recorded for this phase".into()),
+            (Phase::Rolling | Phase::Restoring, _) => {
+                Decision::Stick("no bundle is recorded for this phase".into())
+            }
             _ => Decision::Over,
         };
     };
@@ -74,9 +78,17 @@ fn in_cluster(
     }
     if !is_applied(wanted, observed, rollout.fence) {
         let reason = "the cluster could not be written in time".to_owned();
-        return if late { give_up(rollout, reason) } else { Decision::Apply };
+        return if late {
+            give_up(rollout, reason)
+        } else {
+            Decision::Apply
+        };
     }
-    let leaving = if late { Leaving::LeftAlone } else { Leaving::Awaited };
+    let leaving = if late {
+        Leaving::LeftAlone
+    } else {
+        Leaving::Awaited
+    };
     match verdict(wanted, observed, leaving) {
         Verdict::Passed if rollout.phase == Phase::Rolling => Decision::Verify,
         Verdict::Passed => Decision::Restored,
@@ -97,20 +109,31 @@ fn give_up(rollout: &Rollout, reason: String) -> Decision {
 /// Whether every Deployment of the bundle carries the decision's fence: it is the last thing that is written.
 fn is_applied(wanted: &Bundle, observed: &Observation, fence: Fence) -> bool {
     wanted.deployments.iter().all(|deployment| {
-        observed.deployments.iter().any(|found| found.name == deployment.name && found.fence == fence)
+        observed
+            .deployments
+            .iter()
+            .any(|found| found.name == deployment.name && found.fence == fence)
     })
 }
 
 /// An error that trying again does not mend. Others are left to the deadline.
 fn hopeless(caught: &Caught) -> Option<String> {
     let hopeless = matches!(caught.error.as_str(), "Refused" | "Invalid" | "Internal");
-    hopeless.then(|| caught.cause.as_deref().and_then(sentence).unwrap_or_else(|| caught.error.clone()))
+    hopeless.then(|| {
+        caught
+            .cause
+            .as_deref()
+            .and_then(sentence)
+            .unwrap_or_else(|| caught.error.clone())
+    })
 }
 
 /// The sentence in a Lambda error's JSON: `{"errorType", "errorMessage"}`; other text as it is.
 fn sentence(cause: &str) -> Option<String> {
     let parsed: Option<serde_json::Value> = serde_json::from_str(cause).ok();
-    let message = parsed.as_ref().and_then(|value| value.get("errorMessage")?.as_str());
+    let message = parsed
+        .as_ref()
+        .and_then(|value| value.get("errorMessage")?.as_str());
     Some(message.unwrap_or(cause).chars().take(500).collect())
 }
 
@@ -124,7 +147,10 @@ pub fn take_lease(
     let owner = promotion.execution();
     promotion.state = PromotionState::RollingOut;
     promotion.reason = None;
-    environment.lease = Some(Lease { owner: owner.clone(), since: now });
+    environment.lease = Some(Lease {
+        owner: owner.clone(),
+        since: now,
+    });
     environment.rollout = Some(Rollout {
         owner: owner.clone(),
         kind: RolloutKind::Promotion { id: promotion.id },
@@ -153,7 +179,8 @@ pub fn take_lease(
 /// `now` and so many seconds.
 pub fn after(now: Timestamp, seconds: Seconds) -> Timestamp {
     let seconds = i64::try_from(seconds.get()).unwrap_or(i64::MAX);
-    now.saturating_add(SignedDuration::from_secs(seconds)).unwrap_or(now)
+    now.saturating_add(SignedDuration::from_secs(seconds))
+        .unwrap_or(now)
 }
 
 /// What a decision to begin needs beyond the decision itself.
@@ -170,7 +197,12 @@ pub struct Beginning {
 }
 
 /// Records the first write of a rollout.
-pub fn begin(environment: &mut Environment, step: u32, beginning: Beginning, now: Timestamp) -> Option<Record> {
+pub fn begin(
+    environment: &mut Environment,
+    step: u32,
+    beginning: Beginning,
+    now: Timestamp,
+) -> Option<Record> {
     let fence = environment.fence.next(beginning.highest_fence);
     let rollout = environment.rollout.as_mut()?;
     rollout.phase = Phase::Rolling;
@@ -274,7 +306,10 @@ pub fn complete(
     release: Option<&Release>,
     now: Timestamp,
 ) -> Result<Completion, CompletionFault> {
-    let under_way = environment.under_way().filter(|rollout| rollout.owner == *execution).cloned();
+    let under_way = environment
+        .under_way()
+        .filter(|rollout| rollout.owner == *execution)
+        .cloned();
     let rollout = under_way.ok_or_else(|| CompletionFault::NotHeld(execution.clone()))?;
     if !matches!(rollout.phase, Phase::Verified | Phase::Restored) {
         return Err(CompletionFault::NotOver(execution.clone(), rollout.phase));
@@ -291,23 +326,55 @@ pub fn complete(
     }
     if let Some(promotion) = promotion {
         environment.queue.take(promotion.id);
-        let state = if verified { PromotionState::Verified } else { PromotionState::Failed };
-        promotion.end(state, rollout.reason.clone().unwrap_or_else(|| "every pod is on the release".into()), now);
+        let state = if verified {
+            PromotionState::Verified
+        } else {
+            PromotionState::Failed
+        };
+        promotion.end(
+            state,
+            rollout
+                .reason
+                .clone()
+                .unwrap_or_else(|| "every pod is on the release".into()),
+            now,
+        );
         promotion.bundle = rollout.target.clone().filter(|_| verified);
     }
     let record = record(&rollout, event, None, rollout.reason.as_deref());
-    let record = Record { digest: release.map(|release| release.digest.clone()), ..record };
-    Ok(Completion { record, verified, reason: rollout.reason })
+    let record = Record {
+        digest: release.map(|release| release.digest.clone()),
+        ..record
+    };
+    Ok(Completion {
+        record,
+        verified,
+        reason: rollout.reason,
+    })
 }
 
 fn set_live(environment: &mut Environment, rollout: &Rollout, release: Option<&Release>, now: Timestamp) {
-    let Some(bundle) = rollout.target.clone() else { return };
+    let Some(bundle) = rollout.target.clone() else {
+        return;
+    };
     let digest = release.map(|release| release.digest.clone());
-    if let (None, Some(Baseline::Bundle { hash }), Some(_)) = (&environment.live, &rollout.baseline, rollout.promotion()) {
-        let before = Live { release: None, digest: None, bundle: hash.clone(), since: rollout.started_at };
+    if let (None, Some(Baseline::Bundle { hash }), Some(_)) =
+        (&environment.live, &rollout.baseline, rollout.promotion())
+    {
+        let before = Live {
+            release: None,
+            digest: None,
+            bundle: hash.clone(),
+            since: rollout.started_at,
+        };
         environment.adopted = Some(before);
     }
-    environment.live = Some(Live { release: rollout.release, digest, bundle: bundle.clone(), since: now });
+    environment.live = Some(Live {
+        release: rollout.release,
+        digest,
+        bundle: bundle.clone(),
+        since: now,
+    });
     match (&rollout.kind, release) {
         (RolloutKind::Promotion { .. }, Some(release)) => {
             environment.last_rollback = None;
@@ -326,7 +393,11 @@ fn set_live(environment: &mut Environment, rollout: &Rollout, release: Option<&R
             environment.completed.truncate(COMPLETED_AT_HAND);
         }
         _ => {
-            if let Some(last) = environment.last_rollback.as_mut().filter(|last| last.execution == rollout.owner) {
+            if let Some(last) = environment
+                .last_rollback
+                .as_mut()
+                .filter(|last| last.execution == rollout.owner)
+            {
                 last.finished_at = Some(now);
             }
         }

@@ -22,7 +22,11 @@ fn decide_at(phase: Phase, observed: &Observation, caught: Option<&Caught>, seco
 
 fn crash(number: u32, fence: u64) -> Observation {
     let mut observed = observed(number, fence);
-    let problem = PodProblem { container: "api".into(), reason: "CrashLoopBackOff".into(), message: "exit 1".into() };
+    let problem = PodProblem {
+        container: "api".into(),
+        reason: "CrashLoopBackOff".into(),
+        message: "exit 1".into(),
+    };
     observed.deployments[0].pods[0].problem = Some(problem);
     observed
 }
@@ -41,7 +45,12 @@ fn each_phase_decides_what_comes_next() {
     let late = format!("not ready in time: {open}");
     let table: [(Phase, Observation, i64, Decision); 13] = [
         (Phase::Starting, observed(1, 7), 0, Begin),
-        (Phase::Starting, observed(1, 7), 600, Abandon("its time was over before it began".into())),
+        (
+            Phase::Starting,
+            observed(1, 7),
+            600,
+            Abandon("its time was over before it began".into()),
+        ),
         (Phase::Rolling, observed(1, 6), 1, Apply),
         (Phase::Rolling, waiting(2, 7), 1, Await(open.into())),
         (Phase::Rolling, waiting(2, 7), 600, Restore(late.clone())),
@@ -55,7 +64,11 @@ fn each_phase_decides_what_comes_next() {
         (Phase::Verified, crash(2, 7), 700, Over),
     ];
     for (phase, observed, second, right) in table {
-        assert_eq!(decide_at(phase, &observed, None, second), right, "{phase:?} at {second}");
+        assert_eq!(
+            decide_at(phase, &observed, None, second),
+            right,
+            "{phase:?} at {second}"
+        );
     }
 }
 
@@ -69,19 +82,36 @@ fn an_error_that_trying_again_does_not_mend_goes_back() {
     let observed = observed(2, 6);
     for name in ["Refused", "Invalid", "Internal"] {
         let caught = error(name);
-        assert_eq!(decide_at(Phase::Starting, &observed, Some(&caught), 1), Decision::Abandon(said.clone()));
-        assert_eq!(decide_at(Phase::Rolling, &observed, Some(&caught), 1), Decision::Restore(said.clone()));
-        assert_eq!(decide_at(Phase::Restoring, &observed, Some(&caught), 1), Decision::Stick(said.clone()));
+        assert_eq!(
+            decide_at(Phase::Starting, &observed, Some(&caught), 1),
+            Decision::Abandon(said.clone())
+        );
+        assert_eq!(
+            decide_at(Phase::Rolling, &observed, Some(&caught), 1),
+            Decision::Restore(said.clone())
+        );
+        assert_eq!(
+            decide_at(Phase::Restoring, &observed, Some(&caught), 1),
+            Decision::Stick(said.clone())
+        );
     }
     for name in ["Transient", "Conflict", "States.Timeout", "Runtime.ExitError"] {
-        assert_eq!(decide_at(Phase::Rolling, &observed, Some(&error(name)), 1), Decision::Apply, "{name}");
+        assert_eq!(
+            decide_at(Phase::Rolling, &observed, Some(&error(name)), 1),
+            Decision::Apply,
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn a_rollback_that_fails_needs_a_person() {
     let mut rollout = rollout_in(Phase::Rolling);
-    rollout.kind = RolloutKind::Rollback { leaving: None, by: "ana".into(), restore: false };
+    rollout.kind = RolloutKind::Rollback {
+        leaving: None,
+        by: "ana".into(),
+        restore: false,
+    };
     let decision = decide(&rollout, Some(&bundle(2)), &crash(2, 7), None, at(1));
     assert!(matches!(decision, Decision::Stick(_)), "{decision:?}");
 }
@@ -94,8 +124,17 @@ fn from_the_lease_to_the_end_the_row_says_what_happened() {
     take_lease(&mut environment, &mut promotion, Seconds(600), at(0));
     let owner = promotion.execution();
     assert!(environment.is_held_by(&owner));
-    let early = complete(&mut environment, &owner, Some(&mut promotion), Some(&release(2)), at(1));
-    assert_eq!(early, Err(CompletionFault::NotOver(owner.clone(), Phase::Starting)));
+    let early = complete(
+        &mut environment,
+        &owner,
+        Some(&mut promotion),
+        Some(&release(2)),
+        at(1),
+    );
+    assert_eq!(
+        early,
+        Err(CompletionFault::NotOver(owner.clone(), Phase::Starting))
+    );
     let beginning = Beginning {
         baseline: Baseline::Bundle { hash: hash(1) },
         target: hash(2),
@@ -103,13 +142,32 @@ fn from_the_lease_to_the_end_the_row_says_what_happened() {
         timeout: Seconds(600),
     };
     let record = begin(&mut environment, 0, beginning, at(2)).unwrap();
-    assert_eq!((record.event, record.fence), (Event::RolloutStarted, Some(Fence(41))));
+    assert_eq!(
+        (record.event, record.fence),
+        (Event::RolloutStarted, Some(Fence(41)))
+    );
     reach(&mut environment, 1, Phase::Verified, Some(hash(22)), None).unwrap();
-    let done = complete(&mut environment, &owner, Some(&mut promotion), Some(&release(2)), at(3)).unwrap();
+    let done = complete(
+        &mut environment,
+        &owner,
+        Some(&mut promotion),
+        Some(&release(2)),
+        at(3),
+    )
+    .unwrap();
     assert!(done.verified && environment.lease.is_none() && environment.queue.current.is_none());
-    assert_eq!(environment.live.as_ref().map(|live| (live.release, live.bundle.clone())), Some((Some(ReleaseNumber(2)), hash(22))));
+    assert_eq!(
+        environment
+            .live
+            .as_ref()
+            .map(|live| (live.release, live.bundle.clone())),
+        Some((Some(ReleaseNumber(2)), hash(22)))
+    );
     assert_eq!(environment.completed[0].release, ReleaseNumber(2));
-    assert_eq!((promotion.state, promotion.bundle), (PromotionState::Verified, Some(hash(22))));
+    assert_eq!(
+        (promotion.state, promotion.bundle),
+        (PromotionState::Verified, Some(hash(22)))
+    );
     let again = complete(&mut environment, &owner, None, None, at(4));
     assert_eq!(again, Err(CompletionFault::NotHeld(owner)));
 }
@@ -119,14 +177,30 @@ fn a_failed_promotion_leaves_what_was_live() {
     let mut environment = rolling(with_completed(&[1]), 2, Phase::Rolling);
     let mut promotion = promotion(2);
     restore(&mut environment, 3, "pod crashed", Fence(9), Seconds(300), at(5)).unwrap();
-    assert_eq!(environment.rollout.as_ref().and_then(|rollout| rollout.wanted()), Some(Wanted::Bundle(&hash(1))));
+    assert_eq!(
+        environment.rollout.as_ref().and_then(|rollout| rollout.wanted()),
+        Some(Wanted::Bundle(&hash(1)))
+    );
     assert_eq!(environment.fence, Fence(10));
     reach(&mut environment, 4, Phase::Restored, None, None).unwrap();
     let owner = promotion.execution();
-    let done = complete(&mut environment, &owner, Some(&mut promotion), Some(&release(2)), at(6)).unwrap();
+    let done = complete(
+        &mut environment,
+        &owner,
+        Some(&mut promotion),
+        Some(&release(2)),
+        at(6),
+    )
+    .unwrap();
     assert!(!done.verified);
-    assert_eq!((promotion.state, promotion.reason.as_deref()), (PromotionState::Failed, Some("pod crashed")));
-    assert_eq!(environment.live.and_then(|live| live.release), Some(ReleaseNumber(1)));
+    assert_eq!(
+        (promotion.state, promotion.reason.as_deref()),
+        (PromotionState::Failed, Some("pod crashed"))
+    );
+    assert_eq!(
+        environment.live.and_then(|live| live.release),
+        Some(ReleaseNumber(1))
+    );
     assert_eq!(environment.completed.len(), 1);
 }
 
@@ -146,7 +220,14 @@ fn what_ran_before_sluice_is_kept_as_a_target_of_last_resort() {
     environment.rollout.as_mut().unwrap().baseline = Some(Baseline::Bundle { hash: hash(77) });
     let mut promotion = promotion(1);
     let owner = promotion.execution();
-    complete(&mut environment, &owner, Some(&mut promotion), Some(&release(1)), at(6)).unwrap();
+    complete(
+        &mut environment,
+        &owner,
+        Some(&mut promotion),
+        Some(&release(1)),
+        at(6),
+    )
+    .unwrap();
     assert_eq!(environment.adopted.map(|adopted| adopted.bundle), Some(hash(77)));
 }
 

@@ -29,7 +29,10 @@ pub(crate) fn digest(number: u32) -> Digest {
 }
 
 pub(crate) fn id(number: u32) -> PromotionId {
-    PromotionId { release: ReleaseNumber(number), attempt: 1 }
+    PromotionId {
+        release: ReleaseNumber(number),
+        attempt: 1,
+    }
 }
 
 /// `#n`, pushed at second `10 n`.
@@ -90,7 +93,11 @@ pub(crate) fn promotion(number: u32) -> Promotion {
 }
 
 pub(crate) fn queued(number: u32) -> Queued {
-    Queued { id: id(number), pushed_at: release(number).pushed_at, automatic: true }
+    Queued {
+        id: id(number),
+        pushed_at: release(number).pushed_at,
+        automatic: true,
+    }
 }
 
 pub(crate) fn completed(number: u32) -> Completed {
@@ -123,8 +130,13 @@ pub(crate) fn with_completed(numbers: &[u32]) -> Environment {
 pub(crate) fn rolling(mut environment: Environment, number: u32, phase: Phase) -> Environment {
     let owner = id(number).execution(&environment.service, &environment.name);
     environment.queue.current = Some(queued(number));
-    environment.lease = Some(Lease { owner: owner.clone(), since: at(0) });
-    let baseline = environment.live.as_ref().map(|live| Baseline::Bundle { hash: live.bundle.clone() });
+    environment.lease = Some(Lease {
+        owner: owner.clone(),
+        since: at(0),
+    });
+    let baseline = environment.live.as_ref().map(|live| Baseline::Bundle {
+        hash: live.bundle.clone(),
+    });
     environment.rollout = Some(Rollout {
         owner,
         kind: RolloutKind::Promotion { id: id(number) },
@@ -193,5 +205,8 @@ pub(crate) fn observed(number: u32, fence: u64) -> Observation {
         autoscaled: false,
         pods: vec![pod],
     };
-    Observation { deployments: vec![deployment], highest_fence: Fence(fence) }
+    Observation {
+        deployments: vec![deployment],
+        highest_fence: Fence(fence),
+    }
 }

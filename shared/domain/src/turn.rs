@@ -58,7 +58,11 @@ pub enum Turn {
 /// What an approval is for, as things stand now.
 pub fn evidence(promotion: &Promotion, environment: &Environment) -> Evidence {
     let replaces: Option<Hash> = environment.live.as_ref().map(|live| live.bundle.clone());
-    Evidence { digest: promotion.digest.clone(), pipeline: promotion.pipeline.clone(), replaces }
+    Evidence {
+        digest: promotion.digest.clone(),
+        pipeline: promotion.pipeline.clone(),
+        replaces,
+    }
 }
 
 /// What the promotion does next. `gates` is empty where they were not looked at because it is not its turn.
@@ -70,19 +74,35 @@ pub fn decide(
     now: Timestamp,
 ) -> Turn {
     if promotion.state.is_final() {
-        let ok = matches!(promotion.state, PromotionState::Verified | PromotionState::Superseded);
-        let reason = promotion.reason.clone().unwrap_or_else(|| promotion.state.to_string());
+        let ok = matches!(
+            promotion.state,
+            PromotionState::Verified | PromotionState::Superseded
+        );
+        let reason = promotion
+            .reason
+            .clone()
+            .unwrap_or_else(|| promotion.state.to_string());
         return Turn::Over { ok, reason };
     }
     if let Some(reason) = not_yet(promotion, environment) {
-        return Turn::Wait { reason, seconds: LOOK_AGAIN };
+        return Turn::Wait {
+            reason,
+            seconds: LOOK_AGAIN,
+        };
     }
     match worst(gates).map(|worst| &worst.verdict) {
         Some(Verdict::Failed(reason)) => {
-            return Turn::End { state: PromotionState::Refused, event: Event::PromotionRefused, reason: reason.clone() };
+            return Turn::End {
+                state: PromotionState::Refused,
+                event: Event::PromotionRefused,
+                reason: reason.clone(),
+            };
         }
         Some(Verdict::Inconclusive(reason)) => {
-            return Turn::Wait { reason: reason.clone(), seconds: READ_AGAIN };
+            return Turn::Wait {
+                reason: reason.clone(),
+                seconds: READ_AGAIN,
+            };
         }
         _ => {}
     }
@@ -96,33 +116,59 @@ pub fn not_yet(promotion: &Promotion, environment: &Environment) -> Option<Strin
         return None;
     }
     if !environment.queue.is_turn_of(promotion.id) {
-        let before = environment.queue.current.as_ref().map(|current| current.id.release.to_string());
-        return Some(format!("waits behind {}", before.unwrap_or_else(|| "another release".to_owned())));
+        let before = environment
+            .queue
+            .current
+            .as_ref()
+            .map(|current| current.id.release.to_string());
+        return Some(format!(
+            "waits behind {}",
+            before.unwrap_or_else(|| "another release".to_owned())
+        ));
     }
-    if promotion.asked_by == crate::promotion::Asker::Automatic {
-        if let Some(reason) = held(environment) {
-            return Some(reason);
-        }
+    if promotion.asked_by == crate::promotion::Asker::Automatic
+        && let Some(reason) = held(environment)
+    {
+        return Some(reason);
     }
     let lease = environment.lease.as_ref()?;
-    let stuck = environment.under_way().is_some_and(|rollout| rollout.phase == Phase::Stuck);
-    let what = if stuck { "is stuck and needs a person" } else { "changes the environment now" };
+    let stuck = environment
+        .under_way()
+        .is_some_and(|rollout| rollout.phase == Phase::Stuck);
+    let what = if stuck {
+        "is stuck and needs a person"
+    } else {
+        "changes the environment now"
+    };
     Some(format!("{} {what}", lease.owner))
 }
 
-fn by_approval(promotion: &Promotion, environment: &Environment, spec: &EnvironmentSpec, now: Timestamp) -> Turn {
+fn by_approval(
+    promotion: &Promotion,
+    environment: &Environment,
+    spec: &EnvironmentSpec,
+    now: Timestamp,
+) -> Turn {
     let asked = spec.approval.as_ref();
     let end = |state, event, reason| Turn::End { state, event, reason };
     match standing(promotion, asked, &evidence(promotion, environment), now) {
-        Standing::NotNeeded => Turn::Proceed { reason: "every gate passes".to_owned() },
-        Standing::Approved { by } => Turn::Proceed { reason: format!("approved by {}", names(&by)) },
+        Standing::NotNeeded => Turn::Proceed {
+            reason: "every gate passes".to_owned(),
+        },
+        Standing::Approved { by } => Turn::Proceed {
+            reason: format!("approved by {}", names(&by)),
+        },
         Standing::ToAsk => Turn::Ask {
-            reason: asked.map(|spec| format!("asks {}", names(&spec.approvers))).unwrap_or_default(),
+            reason: asked
+                .map(|spec| format!("asks {}", names(&spec.approvers)))
+                .unwrap_or_default(),
             seconds: asked.map_or(1, |spec| spec.expires.get()),
         },
         Standing::Pending { missing, until } => Turn::Ask {
             reason: format!("{missing} more must approve until {until}"),
-            seconds: u64::try_from(until.as_second().saturating_sub(now.as_second())).unwrap_or(0).max(1),
+            seconds: u64::try_from(until.as_second().saturating_sub(now.as_second()))
+                .unwrap_or(0)
+                .max(1),
         },
         Standing::Rejected { reason } => end(PromotionState::Rejected, Event::Rejected, reason),
         Standing::Expired => {

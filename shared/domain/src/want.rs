@@ -20,16 +20,34 @@ pub struct Wanted {
 }
 
 /// Puts a release into the environment's queue. A release pushed after a rollback lifts that rollback's hold.
-pub fn want(environment: &mut Environment, release: &Release, attempt: u32, asked_by: Asker, now: Timestamp) -> Wanted {
-    let id = PromotionId { release: release.number, attempt };
+pub fn want(
+    environment: &mut Environment,
+    release: &Release,
+    attempt: u32,
+    asked_by: Asker,
+    now: Timestamp,
+) -> Wanted {
+    let id = PromotionId {
+        release: release.number,
+        attempt,
+    };
     let automatic = asked_by == Asker::Automatic;
     let mut records = vec![record_of(Event::PromotionWanted, release, &asked_by, None)];
-    if automatic && environment.hold.as_ref().is_some_and(|hold| hold.after_rollback && release.pushed_at > hold.at) {
+    if automatic
+        && environment
+            .hold
+            .as_ref()
+            .is_some_and(|hold| hold.after_rollback && release.pushed_at > hold.at)
+    {
         environment.hold = None;
         let why = format!("{} was pushed after the rollback", release.number);
         records.push(record_of(Event::Unheld, release, &asked_by, Some(why)));
     }
-    let queued = Queued { id, pushed_at: release.pushed_at, automatic };
+    let queued = Queued {
+        id,
+        pushed_at: release.pushed_at,
+        automatic,
+    };
     let placement = environment.queue.put(queued, current_is_held(environment));
     environment.queue = placement.queue;
     let mut promotion = Promotion {
@@ -50,17 +68,35 @@ pub fn want(environment: &mut Environment, release: &Release, attempt: u32, aske
     };
     let superseded = placement.superseded.filter(|lost| *lost != id);
     if placement.superseded == Some(id) {
-        let why = environment.queue.next.as_ref().map(|next| format!("{} waits already", next.id.release));
+        let why = environment
+            .queue
+            .next
+            .as_ref()
+            .map(|next| format!("{} waits already", next.id.release));
         promotion.end(PromotionState::Superseded, why.clone().unwrap_or_default(), now);
-        records.push(record_of(Event::PromotionSuperseded, release, &promotion.asked_by, why));
+        records.push(record_of(
+            Event::PromotionSuperseded,
+            release,
+            &promotion.asked_by,
+            why,
+        ));
     } else if let Some(lost) = superseded {
         records.push(Record {
             release: Some(lost.release),
             digest: None,
-            ..record_of(Event::PromotionSuperseded, release, &promotion.asked_by, Some(format!("by {}", release.number)))
+            ..record_of(
+                Event::PromotionSuperseded,
+                release,
+                &promotion.asked_by,
+                Some(format!("by {}", release.number)),
+            )
         });
     }
-    Wanted { promotion, superseded, records }
+    Wanted {
+        promotion,
+        superseded,
+        records,
+    }
 }
 
 /// Whether the one whose turn it is waits only because automatic promotion is held.
@@ -88,7 +124,9 @@ impl std::fmt::Display for Asker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Asker::Automatic => f.write_str("sluice"),
-            Asker::Person { person: Some(person), .. } => write!(f, "{person}"),
+            Asker::Person {
+                person: Some(person), ..
+            } => write!(f, "{person}"),
             Asker::Person { person: None, arn } => f.write_str(arn),
         }
     }

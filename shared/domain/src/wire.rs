@@ -46,7 +46,10 @@ impl Work {
 
     /// Which promotion it is; none for a rollback.
     pub fn promotion_id(&self) -> Option<PromotionId> {
-        Some(PromotionId { release: self.release?, attempt: self.attempt? })
+        Some(PromotionId {
+            release: self.release?,
+            attempt: self.attempt?,
+        })
     }
 }
 
@@ -132,6 +135,11 @@ pub enum NextState {
 impl Next {
     /// An answer without waiting time.
     pub fn now(next: NextState, reason: impl Into<String>) -> Self {
-        Self { next, seconds: 1, reason: reason.into(), ok: true }
+        Self {
+            next,
+            seconds: 1,
+            reason: reason.into(),
+            ok: true,
+        }
     }
 }

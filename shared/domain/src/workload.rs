@@ -119,7 +119,11 @@ pub fn verdict(bundle: &Bundle, observed: &Observation, leaving: Leaving) -> Ver
             Verdict::Passed => {}
         }
     }
-    if open.is_empty() { Verdict::Passed } else { Verdict::Inconclusive(open.join("; ")) }
+    if open.is_empty() {
+        Verdict::Passed
+    } else {
+        Verdict::Inconclusive(open.join("; "))
+    }
 }
 
 fn verdict_of(wanted: &WorkloadBundle, bundle: &Bundle, observed: &Observation, leaving: Leaving) -> Verdict {
@@ -128,7 +132,9 @@ fn verdict_of(wanted: &WorkloadBundle, bundle: &Bundle, observed: &Observation, 
         return Verdict::Inconclusive(format!("deployment {name} is not there"));
     };
     if found.observed_generation < found.generation {
-        return Verdict::Inconclusive(format!("deployment {name}: the cluster has not looked at the change yet"));
+        return Verdict::Inconclusive(format!(
+            "deployment {name}: the cluster has not looked at the change yet"
+        ));
     }
     if let Some(foreign) = foreign_image(wanted, found) {
         return Verdict::Failed(foreign);
@@ -136,7 +142,12 @@ fn verdict_of(wanted: &WorkloadBundle, bundle: &Bundle, observed: &Observation, 
     if let Some(failure) = found.failures.first() {
         return Verdict::Failed(format!("deployment {name}: {failure}"));
     }
-    if let Some(problem) = found.pods.iter().filter(|pod| pod.current && !pod.terminating).find_map(problem_of) {
+    if let Some(problem) = found
+        .pods
+        .iter()
+        .filter(|pod| pod.current && !pod.terminating)
+        .find_map(problem_of)
+    {
         return Verdict::Failed(problem);
     }
     if let Some(open) = replicas_open(found).or_else(|| pods_open(bundle, found, leaving)) {
@@ -159,29 +170,53 @@ fn foreign_image(wanted: &WorkloadBundle, found: &ObservedDeployment) -> Option<
 
 fn problem_of(pod: &ObservedPod) -> Option<String> {
     let problem = pod.problem.as_ref()?;
-    Some(format!("pod {}, container {}: {}: {}", pod.name, problem.container, problem.reason, problem.message))
+    Some(format!(
+        "pod {}, container {}: {}: {}",
+        pod.name, problem.container, problem.reason, problem.message
+    ))
 }
 
 fn replicas_open(found: &ObservedDeployment) -> Option<String> {
-    let ObservedDeployment { name, wanted, total, updated, available, .. } = found;
+    let ObservedDeployment {
+        name,
+        wanted,
+        total,
+        updated,
+        available,
+        ..
+    } = found;
     if updated < wanted {
-        return Some(format!("deployment {name}: {updated} of {wanted} pods are updated"));
+        return Some(format!(
+            "deployment {name}: {updated} of {wanted} pods are updated"
+        ));
     }
     if total > updated {
-        return Some(format!("deployment {name}: {} old pods are left", total - updated));
+        return Some(format!(
+            "deployment {name}: {} old pods are left",
+            total - updated
+        ));
     }
-    (available < wanted).then(|| match found.pods.iter().find_map(|pod| pod.unscheduled.as_deref()) {
-        Some(why) => format!("deployment {name}: {available} of {wanted} pods are available; not scheduled: {why}"),
-        None => format!("deployment {name}: {available} of {wanted} pods are available"),
-    })
+    (available < wanted).then(
+        || match found.pods.iter().find_map(|pod| pod.unscheduled.as_deref()) {
+            Some(why) => {
+                format!("deployment {name}: {available} of {wanted} pods are available; not scheduled: {why}")
+            }
+            None => format!("deployment {name}: {available} of {wanted} pods are available"),
+        },
+    )
 }
 
 fn pods_open(bundle: &Bundle, found: &ObservedDeployment, leaving: Leaving) -> Option<String> {
     let name = &found.name;
     let present = || found.pods.iter().filter(|pod| !pod.ended);
-    let ready = present().filter(|pod| pod.current && !pod.terminating && pod.ready).count();
+    let ready = present()
+        .filter(|pod| pod.current && !pod.terminating && pod.ready)
+        .count();
     if i32::try_from(ready).is_ok_and(|ready| ready < found.wanted) {
-        return Some(format!("deployment {name}: {ready} of {} pods are ready", found.wanted));
+        return Some(format!(
+            "deployment {name}: {ready} of {} pods are ready",
+            found.wanted
+        ));
     }
     present().find_map(|pod| {
         if !pod.current && (!pod.terminating || leaving == Leaving::Awaited) {
@@ -201,10 +236,18 @@ fn off_release(bundle: &Bundle, pod: &ObservedPod) -> Option<String> {
     pod.images.iter().find_map(|(container, image)| {
         let asked = digest_of(image)?;
         let Some(found) = pod.image_ids.get(container).and_then(|id| digest_of(id)) else {
-            return Some(format!("pod {}: container {container} does not say yet which image it runs", pod.name));
+            return Some(format!(
+                "pod {}: container {container} does not say yet which image it runs",
+                pod.name
+            ));
         };
         let child = bundle.digest.as_ref() == Some(&asked) && bundle.children.contains(&found);
-        (found != asked && !child).then(|| format!("pod {}: container {container} runs {found}, not {asked}", pod.name))
+        (found != asked && !child).then(|| {
+            format!(
+                "pod {}: container {container} runs {found}, not {asked}",
+                pod.name
+            )
+        })
     })
 }
 

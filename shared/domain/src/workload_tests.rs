@@ -1,5 +1,5 @@
 //! The verdict over a rolling workload, as a table over states.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 use super::*;
 use serde_json::json;
 
@@ -68,7 +68,14 @@ type Change = fn(&mut ObservedDeployment);
 fn judge(change: Change, leaving: Leaving) -> Verdict {
     let mut deployment = good();
     change(&mut deployment);
-    verdict(&bundle(), &Observation { deployments: vec![deployment], highest_fence: Fence(3) }, leaving)
+    verdict(
+        &bundle(),
+        &Observation {
+            deployments: vec![deployment],
+            highest_fence: Fence(3),
+        },
+        leaving,
+    )
 }
 
 #[test]
@@ -127,10 +134,16 @@ fn an_old_pod_that_is_ending_is_awaited_until_time_is_up() {
         old.terminating = true;
         d.pods.push(old);
     };
-    assert!(matches!(judge(ending, Leaving::Awaited), Verdict::Inconclusive(_)));
+    assert!(matches!(
+        judge(ending, Leaving::Awaited),
+        Verdict::Inconclusive(_)
+    ));
     assert_eq!(judge(ending, Leaving::LeftAlone), Verdict::Passed);
     let staying: Change = |d| d.pods.push(pod("old", false));
-    assert!(matches!(judge(staying, Leaving::LeftAlone), Verdict::Inconclusive(_)));
+    assert!(matches!(
+        judge(staying, Leaving::LeftAlone),
+        Verdict::Inconclusive(_)
+    ));
 }
 
 #[test]
@@ -143,7 +156,11 @@ fn fails_at_once_where_waiting_does_not_help() {
             |d| {
                 d.available = 1;
                 let why = ("api".into(), "ImagePullBackOff".into(), "not found".into());
-                d.pods[0].problem = Some(PodProblem { container: why.0, reason: why.1, message: why.2 });
+                d.pods[0].problem = Some(PodProblem {
+                    container: why.0,
+                    reason: why.1,
+                    message: why.2,
+                });
             },
             "pod api-1, container api: ImagePullBackOff: not found",
         ),
@@ -160,13 +177,23 @@ fn fails_at_once_where_waiting_does_not_help() {
 fn an_old_pods_problem_is_not_the_new_releases() {
     let change: Change = |d| {
         let mut old = pod("old", false);
-        old.problem = Some(PodProblem { container: "api".into(), reason: "CrashLoopBackOff".into(), message: String::new() });
+        old.problem = Some(PodProblem {
+            container: "api".into(),
+            reason: "CrashLoopBackOff".into(),
+            message: String::new(),
+        });
         d.pods.push(old);
     };
-    assert!(matches!(judge(change, Leaving::Awaited), Verdict::Inconclusive(_)));
+    assert!(matches!(
+        judge(change, Leaving::Awaited),
+        Verdict::Inconclusive(_)
+    ));
 }
 
 #[test]
 fn a_deployment_that_is_missing_is_not_success() {
-    assert!(matches!(verdict(&bundle(), &Observation::default(), Leaving::LeftAlone), Verdict::Inconclusive(_)));
+    assert!(matches!(
+        verdict(&bundle(), &Observation::default(), Leaving::LeftAlone),
+        Verdict::Inconclusive(_)
+    ));
 }

@@ -25,7 +25,11 @@ impl Backends {
     /// Those that the function's settings name, with the configuration they are reached by. The connection to the table
     /// is made now: Lambda lets a function start without throttling it, and the first request is faster for it.
     pub async fn from_settings() -> Result<(Self, SdkConfig), Failure> {
-        let names = [settings::TABLE, settings::PROMOTION_MACHINE, settings::ROLLBACK_MACHINE];
+        let names = [
+            settings::TABLE,
+            settings::PROMOTION_MACHINE,
+            settings::ROLLBACK_MACHINE,
+        ];
         let [table, promotion, rollback] = settings::required(names)?;
         let config = config().await;
         let (promotion, rollback) = (MachineArn::parse(&promotion)?, MachineArn::parse(&rollback)?);
@@ -50,7 +54,10 @@ pub fn promotion_of(step: &Step) -> Result<PromotionId, Failure> {
 /// The task token of a token state.
 pub fn token_of(step: &Step) -> Result<&str, Failure> {
     let missing = || Failure::invalid("`token` is missing: this function is called with .waitForTaskToken");
-    step.token.as_deref().filter(|token| !token.is_empty()).ok_or_else(missing)
+    step.token
+        .as_deref()
+        .filter(|token| !token.is_empty())
+        .ok_or_else(missing)
 }
 
 /// Where an environment is.

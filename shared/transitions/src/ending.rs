@@ -34,7 +34,9 @@ pub async fn end_promotion(
     now: Timestamp,
 ) -> Result<Option<Promotion>, Failure> {
     let ended = racing(|| async {
-        let Some(mut promotion) = backends.table.promotion(service, environment, id).await? else { return Ok(None) };
+        let Some(mut promotion) = backends.table.promotion(service, environment, id).await? else {
+            return Ok(None);
+        };
         if promotion.state.is_final() {
             return Ok(Some(promotion));
         }
@@ -42,7 +44,12 @@ pub async fn end_promotion(
         if turn::has_written(&state, id) {
             return Ok(None);
         }
-        let Ending { state: end, event, by, reason } = ending;
+        let Ending {
+            state: end,
+            event,
+            by,
+            reason,
+        } = ending;
         let record = turn::end(&mut promotion, &mut state, *end, *event, by, reason, now);
         let mut transaction = Transaction::new();
         transaction.record(&mut state, record, now);

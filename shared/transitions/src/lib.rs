@@ -51,22 +51,44 @@ pub struct LoadedVersion {
 }
 
 /// A pipeline version.
-pub async fn load_version(table: &Table, service: &ServiceName, version: &Hash) -> Result<LoadedVersion, Failure> {
+pub async fn load_version(
+    table: &Table,
+    service: &ServiceName,
+    version: &Hash,
+) -> Result<LoadedVersion, Failure> {
     let stored = table.pipeline(service, version).await?;
     let pipeline = serde_json::from_value(stored.pipeline).map_err(|error| {
-        Failure::internal(format!("pipeline version {} of {service} cannot be read: {error}", version.short()))
+        Failure::internal(format!(
+            "pipeline version {} of {service} cannot be read: {error}",
+            version.short()
+        ))
     })?;
-    Ok(LoadedVersion { pipeline, package: stored.package })
+    Ok(LoadedVersion {
+        pipeline,
+        package: stored.package,
+    })
 }
 
 /// The pipeline of a version.
-pub async fn load_pipeline(table: &Table, service: &ServiceName, version: &Hash) -> Result<Pipeline, Failure> {
-    load_version(table, service, version).await.map(|version| version.pipeline)
+pub async fn load_pipeline(
+    table: &Table,
+    service: &ServiceName,
+    version: &Hash,
+) -> Result<Pipeline, Failure> {
+    load_version(table, service, version)
+        .await
+        .map(|version| version.pipeline)
 }
 
 /// What a version says of an environment.
-pub fn spec_of<'a>(pipeline: &'a Pipeline, environment: &EnvironmentName) -> Result<&'a EnvironmentSpec, Failure> {
+pub fn spec_of<'a>(
+    pipeline: &'a Pipeline,
+    environment: &EnvironmentName,
+) -> Result<&'a EnvironmentSpec, Failure> {
     pipeline.environment(environment).ok_or_else(|| {
-        Failure::refused(format!("the pipeline of {} has no environment {environment}", pipeline.service))
+        Failure::refused(format!(
+            "the pipeline of {} has no environment {environment}",
+            pipeline.service
+        ))
     })
 }

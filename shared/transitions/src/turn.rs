@@ -42,9 +42,18 @@ pub async fn look(
     let pipeline = load_pipeline(&backends.table, service, &promotion.pipeline).await?;
     let spec = spec_of(&pipeline, environment)?.clone();
     let its_turn = !promotion.state.is_final() && turn::not_yet(&promotion, &state).is_none();
-    let gates = if its_turn { check(backends, &pipeline, &promotion, &state).await? } else { Vec::new() };
+    let gates = if its_turn {
+        check(backends, &pipeline, &promotion, &state).await?
+    } else {
+        Vec::new()
+    };
     let turn = turn::decide(&promotion, &state, &spec, &gates, now);
-    Ok(Look { promotion, environment: state, spec, turn })
+    Ok(Look {
+        promotion,
+        environment: state,
+        spec,
+        turn,
+    })
 }
 
 /// The promotion that an execution is for.
@@ -54,25 +63,56 @@ pub async fn load_promotion(
     environment: &EnvironmentName,
     id: PromotionId,
 ) -> Result<Promotion, Failure> {
-    let missing = || Failure::invalid(format!("there is no promotion of {id} of {service} into {environment}"));
-    backends.table.promotion(service, environment, id).await?.ok_or_else(missing)
+    let missing = || {
+        Failure::invalid(format!(
+            "there is no promotion of {id} of {service} into {environment}"
+        ))
+    };
+    backends
+        .table
+        .promotion(service, environment, id)
+        .await?
+        .ok_or_else(missing)
 }
 
 /// The answer of a state for a turn; ends the promotion where that is what comes next. None where the way is free.
 pub async fn answer(backends: &Backends, look: &Look, now: Timestamp) -> Result<Option<Next>, Failure> {
-    let wait = |next, reason: &str, seconds| Next { next, seconds, reason: reason.to_owned(), ok: true };
+    let wait = |next, reason: &str, seconds| Next {
+        next,
+        seconds,
+        reason: reason.to_owned(),
+        ok: true,
+    };
     Ok(match &look.turn {
-        Turn::Over { ok, reason } => {
-            Some(Next { next: NextState::Ended, seconds: 1, reason: reason.clone(), ok: *ok })
-        }
+        Turn::Over { ok, reason } => Some(Next {
+            next: NextState::Ended,
+            seconds: 1,
+            reason: reason.clone(),
+            ok: *ok,
+        }),
         Turn::Wait { reason, seconds } => Some(wait(NextState::Wait, reason, *seconds)),
         Turn::Ask { reason, seconds } => Some(wait(NextState::Approve, reason, *seconds)),
         Turn::Proceed { .. } => None,
         Turn::End { state, event, reason } => {
-            let Promotion { service, environment, id, .. } = &look.promotion;
-            let ending = Ending { state: *state, event: *event, by: "sluice".to_owned(), reason: reason.clone() };
+            let Promotion {
+                service,
+                environment,
+                id,
+                ..
+            } = &look.promotion;
+            let ending = Ending {
+                state: *state,
+                event: *event,
+                by: "sluice".to_owned(),
+                reason: reason.clone(),
+            };
             end_promotion(backends, service, environment, *id, &ending, now).await?;
-            Some(Next { next: NextState::Ended, seconds: 1, reason: reason.clone(), ok: false })
+            Some(Next {
+                next: NextState::Ended,
+                seconds: 1,
+                reason: reason.clone(),
+                ok: false,
+            })
         }
     })
 }
@@ -90,12 +130,25 @@ async fn check(
         None => None,
     };
     let rollback = rollback_target(backends, pipeline, environment).await?;
-    Ok(gates::check(&Evidence { release: &release, image: image.as_ref(), before, rollback }))
+    Ok(gates::check(&Evidence {
+        release: &release,
+        image: image.as_ref(),
+        before,
+        rollback,
+    }))
 }
 
 /// The image as ECR has it; none when it or one of its children is gone, or cannot be pulled.
-async fn image_of(backends: &Backends, pipeline: &Pipeline, release: &Release) -> Result<Option<Image>, Failure> {
-    match backends.registry.image(&pipeline.source.repository, &release.digest).await {
+async fn image_of(
+    backends: &Backends,
+    pipeline: &Pipeline,
+    release: &Release,
+) -> Result<Option<Image>, Failure> {
+    match backends
+        .registry
+        .image(&pipeline.source.repository, &release.digest)
+        .await
+    {
         Ok(image) => Ok(image),
         Err(RegistryError::ChildMissing { .. } | RegistryError::NotPullable { .. }) => Ok(None),
         Err(error) => Err(error.into()),
@@ -109,8 +162,13 @@ pub async fn verified(
     environment: &EnvironmentName,
 ) -> Result<bool, Failure> {
     use sluice_domain::promotion::PromotionState::Verified;
-    let tries = backends.table.promotions_of(&release.service, environment, release.number).await?;
-    Ok(tries.iter().any(|promotion| promotion.state == Verified && promotion.digest == release.digest))
+    let tries = backends
+        .table
+        .promotions_of(&release.service, environment, release.number)
+        .await?;
+    Ok(tries
+        .iter()
+        .any(|promotion| promotion.state == Verified && promotion.digest == release.digest))
 }
 
 async fn rollback_target(
@@ -118,11 +176,18 @@ async fn rollback_target(
     pipeline: &Pipeline,
     environment: &Environment,
 ) -> Result<RollbackTarget, Failure> {
-    let Some(live) = &environment.live else { return Ok(RollbackTarget::NoneYet) };
-    let what = live.release.map_or_else(|| "what ran before Sluice".to_owned(), |release| release.to_string());
+    let Some(live) = &environment.live else {
+        return Ok(RollbackTarget::NoneYet);
+    };
+    let what = live.release.map_or_else(
+        || "what ran before Sluice".to_owned(),
+        |release| release.to_string(),
+    );
     match backends.table.bundle(&live.bundle).await {
         Ok(_) => {}
-        Err(TableError::Missing { .. } | TableError::Corrupt { .. }) => return Ok(RollbackTarget::BundleMissing(what)),
+        Err(TableError::Missing { .. } | TableError::Corrupt { .. }) => {
+            return Ok(RollbackTarget::BundleMissing(what));
+        }
         Err(error) => return Err(error.into()),
     }
     image_there(backends, pipeline, live, what).await
@@ -134,7 +199,9 @@ async fn image_there(
     live: &Live,
     what: String,
 ) -> Result<RollbackTarget, Failure> {
-    let Some(digest) = &live.digest else { return Ok(RollbackTarget::Ready(what)) };
+    let Some(digest) = &live.digest else {
+        return Ok(RollbackTarget::Ready(what));
+    };
     match backends.registry.image(&pipeline.source.repository, digest).await {
         Ok(Some(_)) => Ok(RollbackTarget::Ready(what)),
         Ok(None) | Err(RegistryError::ChildMissing { .. } | RegistryError::NotPullable { .. }) => {

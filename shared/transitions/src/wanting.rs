@@ -30,7 +30,10 @@ pub(crate) async fn add_wish(
     now: Timestamp,
 ) -> Result<Wish, Failure> {
     let (service, name) = (&release.service, environment.name.clone());
-    let last = backends.table.latest_attempt(service, &name, release.number).await?;
+    let last = backends
+        .table
+        .latest_attempt(service, &name, release.number)
+        .await?;
     let attempt = last.map_or(1, |last| last.id.attempt.saturating_add(1));
     let wanted = want(environment, release, attempt, asked_by, now);
     for record in wanted.records {
@@ -42,7 +45,10 @@ pub(crate) async fn add_wish(
         let why = format!("{} took its place", release.number);
         supersede(backends, transaction, environment, lost, why, now).await?;
     }
-    Ok(Wish { promotion: wanted.promotion, superseded: wanted.superseded })
+    Ok(Wish {
+        promotion: wanted.promotion,
+        superseded: wanted.superseded,
+    })
 }
 
 async fn supersede(
@@ -53,7 +59,10 @@ async fn supersede(
     why: String,
     now: Timestamp,
 ) -> Result<(), Failure> {
-    let found = backends.table.promotion(&environment.service, &environment.name, lost).await?;
+    let found = backends
+        .table
+        .promotion(&environment.service, &environment.name, lost)
+        .await?;
     if let Some(mut promotion) = found.filter(|promotion| !promotion.state.is_final()) {
         promotion.end(PromotionState::Superseded, why, now);
         transaction.update(&promotion);
@@ -63,7 +72,12 @@ async fn supersede(
 
 /// What follows from a recorded wish: its execution, and the end of the one that lost its place.
 pub(crate) async fn follow_wish(backends: &Backends, wish: &Wish) -> Result<(), Failure> {
-    let Promotion { service, environment, id, .. } = &wish.promotion;
+    let Promotion {
+        service,
+        environment,
+        id,
+        ..
+    } = &wish.promotion;
     if !wish.promotion.state.is_final() {
         start_promotion(backends, service, environment, *id).await?;
     }
@@ -84,7 +98,15 @@ pub async fn want_promotion(
     let wish = racing(|| async {
         let mut state = backends.table.environment(&release.service, environment).await?;
         let mut transaction = Transaction::new();
-        let wish = add_wish(backends, &mut transaction, &mut state, release, asked_by.clone(), now).await?;
+        let wish = add_wish(
+            backends,
+            &mut transaction,
+            &mut state,
+            release,
+            asked_by.clone(),
+            now,
+        )
+        .await?;
         transaction.commit(&backends.table).await?;
         Ok(wish)
     })

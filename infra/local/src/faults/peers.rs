@@ -17,13 +17,23 @@ pub struct Peer {
 
 /// The invocation in flight whose process owns the connection that comes from `address`.
 pub fn find(invocations: &Path, address: SocketAddr) -> Option<Peer> {
-    let table = fs::read_to_string("/proc/net/tcp").ok()?;
-    let inode = socket_inode(&table, address)?;
-    let socket = format!("socket:[{inode}]");
+    let socket = format!("socket:[{}]", inode(address)?);
     let running = fs::read_dir(invocations).ok()?.flatten();
     running
         .filter_map(|entry| serde_json::from_slice::<Peer>(&fs::read(entry.path()).ok()?).ok())
         .find(|peer| owns(peer.pid, &socket))
+}
+
+/// How often the table of sockets is read for one that is there.
+const READS: u32 = 5;
+
+/// The inode of the socket whose local end is `address`. The kernel hands the table out in pieces, and leaves out a socket
+/// that moves from one to another meanwhile: a connection that is not found is looked for again.
+fn inode(address: SocketAddr) -> Option<String> {
+    (0..READS).find_map(|_| {
+        let table = fs::read_to_string("/proc/net/tcp").ok()?;
+        socket_inode(&table, address).map(str::to_owned)
+    })
 }
 
 fn owns(pid: i32, socket: &str) -> bool {

@@ -32,7 +32,11 @@ impl ConfigData {
     /// Reads `data` and `binaryData` of a ConfigMap's manifest. The name of the first value that is no text otherwise.
     pub(super) fn of_manifest(manifest: &Value) -> Result<Self, String> {
         let texts = |field: &str| -> Result<BTreeMap<String, String>, String> {
-            let entries = manifest.get(field).and_then(Value::as_object).into_iter().flatten();
+            let entries = manifest
+                .get(field)
+                .and_then(Value::as_object)
+                .into_iter()
+                .flatten();
             entries
                 .map(|(key, value)| match value.as_str() {
                     Some(text) => Ok((key.clone(), text.to_owned())),
@@ -40,13 +44,19 @@ impl ConfigData {
                 })
                 .collect()
         };
-        Ok(Self { data: texts("data")?, binary_data: texts("binaryData")? })
+        Ok(Self {
+            data: texts("data")?,
+            binary_data: texts("binaryData")?,
+        })
     }
 
     /// The first digits of the SHA-256 of the content: maps of texts, in the order of their keys.
     fn hash(&self) -> String {
         let content = json!([Vec::from_iter(&self.data), Vec::from_iter(&self.binary_data)]);
-        sha256_hex(content.to_string().as_bytes()).chars().take(HASH_DIGITS).collect()
+        sha256_hex(content.to_string().as_bytes())
+            .chars()
+            .take(HASH_DIGITS)
+            .collect()
     }
 
     /// The copy that holds this content under the name `named`. A ConfigMap that is such a copy already, which its name
@@ -59,7 +69,12 @@ impl ConfigData {
         };
         let kept: String = original.chars().take(LONGEST_NAME - HASH_DIGITS - 1).collect();
         let name = format!("{}-{hash}", kept.trim_end_matches(['-', '.']));
-        ConfigCopy { original, name, data: self.data.clone(), binary_data: self.binary_data.clone() }
+        ConfigCopy {
+            original,
+            name,
+            data: self.data.clone(),
+            binary_data: self.binary_data.clone(),
+        }
     }
 }
 
@@ -91,7 +106,9 @@ pub(super) fn repoint<'c>(
 
 /// The one place that knows where a pod template can name a ConfigMap (Kubernetes API, PodSpec).
 fn each_reference(template: &mut Value, visit: &mut dyn FnMut(&mut String)) {
-    let Some(spec) = template.get_mut("spec") else { return };
+    let Some(spec) = template.get_mut("spec") else {
+        return;
+    };
     for kind in ["initContainers", "containers", "ephemeralContainers"] {
         for container in items(spec, kind) {
             for source in items(container, "envFrom") {
@@ -113,7 +130,11 @@ fn each_reference(template: &mut Value, visit: &mut dyn FnMut(&mut String)) {
 }
 
 fn items<'v>(value: &'v mut Value, list: &str) -> impl Iterator<Item = &'v mut Value> {
-    value.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten()
+    value
+        .get_mut(list)
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten()
 }
 
 fn visit_name(name: Option<&mut Value>, visit: &mut dyn FnMut(&mut String)) {

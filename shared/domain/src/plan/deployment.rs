@@ -14,7 +14,9 @@ pub(super) fn put_release(
     released: &ReleasedDeployment,
     release: &Release,
 ) -> Result<String, PlanFault> {
-    let containers = template.pointer_mut("/spec/containers").and_then(Value::as_array_mut);
+    let containers = template
+        .pointer_mut("/spec/containers")
+        .and_then(Value::as_array_mut);
     let mut containers: Vec<&mut Value> = containers.into_iter().flatten().collect();
     let names: Vec<String> = containers.iter().map(|container| name_of(container)).collect();
     let found = names.join(", ");
@@ -22,18 +24,36 @@ pub(super) fn put_release(
     let wanted = match (&released.container, names.as_slice()) {
         (Some(container), _) => container.clone(),
         (None, [only]) => only.clone(),
-        (None, []) => return Err(PlanFault::WhichContainer { deployment, found: "no container".to_owned() }),
+        (None, []) => {
+            return Err(PlanFault::WhichContainer {
+                deployment,
+                found: "no container".to_owned(),
+            });
+        }
         (None, _) => {
-            return Err(PlanFault::WhichContainer { deployment, found: format!("the containers {found}") });
+            return Err(PlanFault::WhichContainer {
+                deployment,
+                found: format!("the containers {found}"),
+            });
         }
     };
-    let Some(container) = containers.iter_mut().find(|c| name_of(c) == wanted).and_then(|c| c.as_object_mut()) else {
-        return Err(PlanFault::NoContainer { deployment, container: wanted, found });
+    let Some(container) = containers
+        .iter_mut()
+        .find(|c| name_of(c) == wanted)
+        .and_then(|c| c.as_object_mut())
+    else {
+        return Err(PlanFault::NoContainer {
+            deployment,
+            container: wanted,
+            found,
+        });
     };
     container.insert("image".to_owned(), Value::from(release.image()));
     let name = format!("{}{}", release.service, release.number);
     if let Some(template) = template.as_object_mut() {
-        let metadata = template.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
+        let metadata = template
+            .entry("metadata")
+            .or_insert_with(|| Value::Object(Map::new()));
         set_text(metadata, "annotations", RELEASE_ANNOTATION, &name);
     }
     Ok(wanted)
@@ -49,7 +69,9 @@ pub(super) fn packaged(
     autoscaled: bool,
 ) -> WorkloadBundle {
     let spec = manifest.get_mut("spec").and_then(Value::as_object_mut);
-    let said = spec.and_then(|spec| spec.remove("replicas")).and_then(|replicas| replicas.as_i64());
+    let said = spec
+        .and_then(|spec| spec.remove("replicas"))
+        .and_then(|replicas| replicas.as_i64());
     let said = said.and_then(|replicas| i32::try_from(replicas).ok());
     let scaled = found.map(|found| found.wanted).filter(|replicas| *replicas > 0);
     let images = images_of(manifest.pointer("/spec/template"));
@@ -57,8 +79,18 @@ pub(super) fn packaged(
         "metadata": only(manifest.get("metadata"), &["labels", "annotations"]),
         "spec": manifest.get("spec").cloned().unwrap_or_default(),
     });
-    let replicas = if autoscaled { None } else { Some(said.or(scaled).unwrap_or(1)) };
-    WorkloadBundle { name: name.to_owned(), container, replicas, manifest, images }
+    let replicas = if autoscaled {
+        None
+    } else {
+        Some(said.or(scaled).unwrap_or(1))
+    };
+    WorkloadBundle {
+        name: name.to_owned(),
+        container,
+        replicas,
+        manifest,
+        images,
+    }
 }
 
 /// A Deployment that is in the cluster, with another template.
@@ -99,7 +131,9 @@ fn of_cluster(found: &ObservedDeployment, mut template: Value, container: Option
 
 /// Sets one entry of a map of texts in an object, making the map where there is none.
 pub(super) fn set_text(object: &mut Value, map: &str, key: &str, text: &str) {
-    let Some(object) = object.as_object_mut() else { return };
+    let Some(object) = object.as_object_mut() else {
+        return;
+    };
     let map = object.entry(map).or_insert(Value::Null);
     if map.is_null() {
         *map = Value::Object(Map::new());
@@ -111,13 +145,30 @@ pub(super) fn set_text(object: &mut Value, map: &str, key: &str, text: &str) {
 
 /// The image of each container and init container, by name.
 fn images_of(template: Option<&Value>) -> BTreeMap<String, String> {
-    let of = |pointer| template.and_then(|t| t.pointer(pointer)).and_then(Value::as_array).into_iter().flatten();
+    let of = |pointer| {
+        template
+            .and_then(|t| t.pointer(pointer))
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
     let containers = of("/spec/initContainers").chain(of("/spec/containers"));
-    containers.filter_map(|c| Some((c.get("name")?.as_str()?.to_owned(), c.get("image")?.as_str()?.to_owned()))).collect()
+    containers
+        .filter_map(|c| {
+            Some((
+                c.get("name")?.as_str()?.to_owned(),
+                c.get("image")?.as_str()?.to_owned(),
+            ))
+        })
+        .collect()
 }
 
 fn name_of(container: &Value) -> String {
-    container.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()
+    container
+        .get("name")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn only(object: Option<&Value>, keys: &[&str]) -> Value {

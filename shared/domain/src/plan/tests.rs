@@ -31,7 +31,10 @@ fn package(manifests: Vec<Value>, released: &[(&str, Option<&str>)]) -> Environm
         name: (*name).into(),
         container: container.map(str::to_owned),
     });
-    EnvironmentPackage { manifests, released: released.collect() }
+    EnvironmentPackage {
+        manifests,
+        released: released.collect(),
+    }
 }
 
 fn manifest() -> Value {
@@ -74,11 +77,18 @@ fn service() -> Value {
 }
 
 fn data(key: &str, value: &str) -> ConfigData {
-    ConfigData { data: [(key.to_owned(), value.to_owned())].into(), ..ConfigData::default() }
+    ConfigData {
+        data: [(key.to_owned(), value.to_owned())].into(),
+        ..ConfigData::default()
+    }
 }
 
 fn cluster_config() -> BTreeMap<String, Option<ConfigData>> {
-    [("proxy".to_owned(), Some(data("level", "info"))), ("absent".to_owned(), None)].into()
+    [
+        ("proxy".to_owned(), Some(data("level", "info"))),
+        ("absent".to_owned(), None),
+    ]
+    .into()
 }
 
 fn observed_of(template: Value) -> ObservedDeployment {
@@ -115,7 +125,10 @@ fn observed_after(bundle: &Bundle) -> Observation {
             ..observed_of(template)
         }
     });
-    Observation { deployments: deployments.collect(), highest_fence: Fence(1) }
+    Observation {
+        deployments: deployments.collect(),
+        highest_fence: Fence(1),
+    }
 }
 
 /// What the cluster holds of ConfigMaps once this bundle has been applied over `before`.
@@ -124,7 +137,10 @@ fn config_after(
     before: &BTreeMap<String, Option<ConfigData>>,
 ) -> BTreeMap<String, Option<ConfigData>> {
     let copies = bundle.config_maps.iter().map(|copy| {
-        let data = ConfigData { data: copy.data.clone(), binary_data: copy.binary_data.clone() };
+        let data = ConfigData {
+            data: copy.data.clone(),
+            binary_data: copy.binary_data.clone(),
+        };
         (copy.name.clone(), Some(data))
     });
     before.clone().into_iter().chain(copies).collect()
@@ -132,7 +148,10 @@ fn config_after(
 
 #[test]
 fn a_release_from_manifests() {
-    let package = package(vec![web_config("8080"), service(), manifest()], &[("api", Some("api"))]);
+    let package = package(
+        vec![web_config("8080"), service(), manifest()],
+        &[("api", Some("api"))],
+    );
     let bundle = plan_bundle(&release(42), &package, &Observation::default(), &cluster_config()).unwrap();
     insta::assert_json_snapshot!(bundle);
 }
@@ -141,10 +160,19 @@ fn a_release_from_manifests() {
 fn a_release_into_an_adopted_deployment() {
     let mut template = manifest()["spec"]["template"].clone();
     template["metadata"]["creationTimestamp"] = Value::Null;
-    let observed = Observation { deployments: vec![observed_of(template)], highest_fence: Fence(0) };
+    let observed = Observation {
+        deployments: vec![observed_of(template)],
+        highest_fence: Fence(0),
+    };
     let mut config = cluster_config();
     config.insert("web".into(), Some(data("PORT", "80")));
-    let bundle = plan_bundle(&release(7), &package(vec![], &[("api", Some("api"))]), &observed, &config).unwrap();
+    let bundle = plan_bundle(
+        &release(7),
+        &package(vec![], &[("api", Some("api"))]),
+        &observed,
+        &config,
+    )
+    .unwrap();
     insta::assert_json_snapshot!(bundle);
 }
 
@@ -165,18 +193,28 @@ fn what_was_there_before_sluice() {
     });
     let bundle = capture_bundle(&observed, &[live], &cluster_config(), None).unwrap();
     insta::assert_json_snapshot!(bundle);
-    assert_eq!(capture_bundle(&Observation::default(), &[], &cluster_config(), None), None);
+    assert_eq!(
+        capture_bundle(&Observation::default(), &[], &cluster_config(), None),
+        None
+    );
 }
 
 #[test]
 fn the_package_and_the_cluster_say_whose_config_is_needed() {
     let with_own = package(vec![web_config("8080"), manifest()], &[("api", Some("api"))]);
     let names = |package: &EnvironmentPackage, observed: &Observation| {
-        config_wanted(package, observed).into_iter().collect::<Vec<_>>().join(" ")
+        config_wanted(package, observed)
+            .into_iter()
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     assert_eq!(names(&with_own, &Observation::default()), "absent proxy");
-    let template = json!({"spec": {"containers": [{"name": "api", "envFrom": [{"configMapRef": {"name": "web"}}]}]}});
-    let observed = Observation { deployments: vec![observed_of(template)], highest_fence: Fence(0) };
+    let template =
+        json!({"spec": {"containers": [{"name": "api", "envFrom": [{"configMapRef": {"name": "web"}}]}]}});
+    let observed = Observation {
+        deployments: vec![observed_of(template)],
+        highest_fence: Fence(0),
+    };
     assert_eq!(names(&with_own, &observed), "absent proxy web");
     assert_eq!(names(&package(vec![], &[("api", None)]), &observed), "web");
 }
@@ -194,22 +232,53 @@ fn replicas_are_those_of_whoever_decides_them() {
     let autoscaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
         "metadata": {"name": "api"}, "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "api"}}});
     let there = |wanted: i32, autoscaled: bool| {
-        let deployment = ObservedDeployment { wanted, autoscaled, ..observed_of(json!({})) };
-        Observation { deployments: vec![deployment], highest_fence: Fence(0) }
+        let deployment = ObservedDeployment {
+            wanted,
+            autoscaled,
+            ..observed_of(json!({}))
+        };
+        Observation {
+            deployments: vec![deployment],
+            highest_fence: Fence(0),
+        }
     };
     let cases = [
         ("the manifest says", vec![manifest()], there(5, false), Some(3)),
         ("whoever scaled it", vec![silent(None)], there(5, false), Some(5)),
-        ("nobody: Kubernetes' default", vec![silent(None)], Observation::default(), Some(1)),
-        ("left at zero by a failed first release", vec![silent(None)], there(0, false), Some(1)),
-        ("an autoscaler of the cluster", vec![manifest()], there(5, true), None),
-        ("an autoscaler of the package", vec![manifest(), autoscaler], Observation::default(), None),
+        (
+            "nobody: Kubernetes' default",
+            vec![silent(None)],
+            Observation::default(),
+            Some(1),
+        ),
+        (
+            "left at zero by a failed first release",
+            vec![silent(None)],
+            there(0, false),
+            Some(1),
+        ),
+        (
+            "an autoscaler of the cluster",
+            vec![manifest()],
+            there(5, true),
+            None,
+        ),
+        (
+            "an autoscaler of the package",
+            vec![manifest(), autoscaler],
+            Observation::default(),
+            None,
+        ),
     ];
     for (who, manifests, observed, wanted) in cases {
         let package = package(manifests, &[("api", Some("api"))]);
         let bundle = plan_bundle(&release(1), &package, &observed, &cluster_config()).unwrap();
         assert_eq!(bundle.deployments[0].replicas, wanted, "{who}");
-        assert_eq!(bundle.deployments[0].manifest.pointer("/spec/replicas"), None, "{who}");
+        assert_eq!(
+            bundle.deployments[0].manifest.pointer("/spec/replicas"),
+            None,
+            "{who}"
+        );
     }
 }
 
@@ -218,7 +287,15 @@ fn only_a_deployment_that_runs_the_release_is_restarted_by_it() {
     let mut other = manifest();
     other["metadata"]["name"] = json!("worker");
     let package = package(vec![manifest(), other], &[("api", Some("api"))]);
-    let plan = |number| plan_bundle(&release(number), &package, &Observation::default(), &cluster_config()).unwrap();
+    let plan = |number| {
+        plan_bundle(
+            &release(number),
+            &package,
+            &Observation::default(),
+            &cluster_config(),
+        )
+        .unwrap()
+    };
     let (one, two) = (plan(1), plan(2));
     assert_ne!(one.deployments[0].manifest, two.deployments[0].manifest);
     assert_eq!(one.deployments[1], two.deployments[1]);
@@ -227,20 +304,38 @@ fn only_a_deployment_that_runs_the_release_is_restarted_by_it() {
 
 #[test]
 fn every_fault_is_told_at_once() {
-    let paused = ObservedDeployment { spec: json!({"paused": true}), ..observed_of(manifest()["spec"]["template"].clone()) };
-    let observed = Observation { deployments: vec![paused], highest_fence: Fence(0) };
-    let plan = |package: EnvironmentPackage, observed: &Observation| {
-        plan_bundle(&release(1), &package, observed, &cluster_config()).unwrap_err().0
+    let paused = ObservedDeployment {
+        spec: json!({"paused": true}),
+        ..observed_of(manifest()["spec"]["template"].clone())
     };
-    let texts = |faults: Vec<PlanFault>| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let observed = Observation {
+        deployments: vec![paused],
+        highest_fence: Fence(0),
+    };
+    let plan = |package: EnvironmentPackage, observed: &Observation| {
+        plan_bundle(&release(1), &package, observed, &cluster_config())
+            .unwrap_err()
+            .0
+    };
+    let texts = |faults: Vec<PlanFault>| {
+        faults
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
     insta::assert_snapshot!(texts(plan(package(vec![], &[("api", None), ("gone", None)]), &observed)), @r"
     deployment api is paused, so that no pod would be replaced: kubectl rollout resume deployment/api
     deployment api has the containers api, proxy: say which takes the release with `container`
     deployment gone is not in the cluster, and the pipeline has no manifest for it: create it, or correct `names`
     ");
     let number = json!({"kind": "ConfigMap", "metadata": {"name": "web"}, "data": {"PORT": 80}});
-    let secret = json!({"kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"password": "hunter2"}});
-    let wrong = package(vec![number, secret, manifest()], &[("api", Some("web")), ("lost", Some("x"))]);
+    let secret =
+        json!({"kind": "Secret", "metadata": {"name": "keys"}, "stringData": {"password": "hunter2"}});
+    let wrong = package(
+        vec![number, secret, manifest()],
+        &[("api", Some("web")), ("lost", Some("x"))],
+    );
     insta::assert_snapshot!(texts(plan(wrong, &Observation::default())), @r"
     ConfigMap web: data.PORT is no text: put it in quotes
     the package has a Secret, which Sluice does not write: apply it by other means
@@ -248,7 +343,10 @@ fn every_fault_is_told_at_once() {
     deployment lost is not among the packaged manifests: `sluice apply` the pipeline again
     ");
     let unnamed = json!({"kind": "ConfigMap", "metadata": {"name": "alone"}, "data": {}});
-    let faults = plan(package(vec![unnamed, manifest()], &[("api", Some("api"))]), &Observation::default());
+    let faults = plan(
+        package(vec![unnamed, manifest()], &[("api", Some("api"))]),
+        &Observation::default(),
+    );
     assert_eq!(faults, [PlanFault::Unnamed("alone".into())]);
     assert_eq!(plan(package(vec![], &[]), &observed), [PlanFault::NoDeployments]);
 }
@@ -265,12 +363,26 @@ fn a_copy_has_the_name_of_its_content_and_is_its_own_copy() {
     };
     let first = copied("web", &data("PORT", "80"));
     assert_eq!(first.original, "web");
-    assert_eq!(copied(&first.name, &data("PORT", "80")), first, "a copy of a copy is that copy");
+    assert_eq!(
+        copied(&first.name, &data("PORT", "80")),
+        first,
+        "a copy of a copy is that copy"
+    );
     assert_ne!(copied("web", &data("PORT", "81")).name, first.name);
-    let moved = ConfigData { binary_data: data("PORT", "80").data, ..ConfigData::default() };
-    assert_ne!(copied("web", &moved).name, first.name, "text and binary of the same letters are not the same");
+    let moved = ConfigData {
+        binary_data: data("PORT", "80").data,
+        ..ConfigData::default()
+    };
+    assert_ne!(
+        copied("web", &moved).name,
+        first.name,
+        "text and binary of the same letters are not the same"
+    );
     let changed = copied(&first.name, &data("PORT", "81"));
-    assert_eq!(changed.original, first.name, "a name that does not fit the content is no copy's");
+    assert_eq!(
+        changed.original, first.name,
+        "a name that does not fit the content is no copy's"
+    );
     assert_eq!(copied(&"a".repeat(253), &data("a", "b")).name.len(), 253);
 }
 
@@ -301,7 +413,13 @@ fn any_template() -> impl Strategy<Value = Value> {
 fn any_config() -> impl Strategy<Value = BTreeMap<String, Option<ConfigData>>> {
     let content = prop::option::of(("[a-z]{1,4}", "[a-z]{0,6}").prop_map(|(key, value)| data(&key, &value)));
     (content.clone(), content.clone(), content).prop_map(|(web, proxy, other)| {
-        [("web".into(), web), ("proxy".into(), proxy), ("other".into(), other), ("absent".into(), None)].into()
+        [
+            ("web".into(), web),
+            ("proxy".into(), proxy),
+            ("other".into(), other),
+            ("absent".into(), None),
+        ]
+        .into()
     })
 }
 
