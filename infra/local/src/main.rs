@@ -163,9 +163,20 @@ async fn start_or_end(options: &Options) -> Result<supervisor::Running> {
     // A child that was just forked may still hold the lock for an instant: it is ours all the same.
     let own = i32::try_from(std::process::id()).ok();
     if started.is_err() && supervisor::holder(&options.dir)?.is_none_or(|holder| Some(holder) == own) {
-        supervisor::tidy(&options.dir)?;
+        tidy_when_quiet(&options.dir).await?;
     }
     started
+}
+
+/// Children that were just killed may write for an instant longer: what they leave is removed again.
+async fn tidy_when_quiet(dir: &Path) -> Result<()> {
+    for _ in 0..100 {
+        if supervisor::tidy(dir).is_ok() && !dir.exists() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    supervisor::tidy(dir)
 }
 
 async fn run(what: &What, command: &[OsString]) -> Result<ExitCode> {
