@@ -62,6 +62,7 @@ impl Namespace {
             settled,
             last: None,
             trouble: None,
+            judged: 0,
         };
         match timeout_at(Instant::now() + limit, wait.run(self)).await {
             Ok(end) => end,
@@ -106,23 +107,23 @@ struct Wait<'w, S> {
     fence: Fence,
     settled: S,
     last: Option<Observation>,
+    /// How often something was seen.
+    judged: u64,
     trouble: Option<ClusterError>,
 }
 
 impl<S: Fn(&Observation) -> bool> Wait<'_, S> {
     async fn run(&mut self, namespace: &Namespace) -> Result<WaitEnd, ClusterError> {
         let mut client = namespace.client().await?;
+        let mut renewed = false;
         loop {
-            let seen_before = self.last.is_some();
+            let before = self.judged;
             match self.watch(namespace, &client).await {
-                // A token ends while one waits. A new one that is refused before anything was seen is not tried again.
-                Err(ClusterError::Unauthorized { cluster, message }) => {
-                    let renewed = if seen_before || self.last.is_some() {
-                        namespace.renewed_client().await?
-                    } else {
-                        None
-                    };
-                    client = renewed.ok_or(ClusterError::Unauthorized { cluster, message })?;
+                // A token ends while one waits. A new one with which nothing is seen is no help.
+                Err(ClusterError::Unauthorized { cluster, message }) if !renewed || self.judged > before => {
+                    let again = namespace.renewed_client().await?;
+                    client = again.ok_or(ClusterError::Unauthorized { cluster, message })?;
+                    renewed = true;
                 }
                 end => return end,
             }
@@ -172,6 +173,7 @@ impl<S: Fn(&Observation) -> bool> Wait<'_, S> {
     }
 
     fn judge(&mut self, snapshot: &Snapshot<'_>) -> Option<WaitEnd> {
+        self.judged += 1;
         let now = observation(self.names, snapshot, &Surroundings::default());
         if self.last.as_ref() == Some(&now) {
             return None;

@@ -10,6 +10,8 @@
     clippy::indexing_slicing
 )]
 
+pub mod identity;
+
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};

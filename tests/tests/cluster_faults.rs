@@ -1,0 +1,179 @@
+//! What the cluster adapter does when calls fail, and when their answers are lost. Rules name the test's own namespace
+//! and end by themselves, so that tests do not disturb each other.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+mod kubernetes;
+
+use kubernetes::identity::{address, clusters, with_role};
+use kubernetes::{NAME, PATIENCE, Place, manifest};
+use serde_json::json;
+use sluice_cluster::{ClusterError, Namespace, WaitEnd};
+use sluice_domain::bundle::Bundle;
+use sluice_domain::ids::Fence;
+use sluice_domain::workload::{Leaving, Verdict, verdict};
+use sluice_local::faults::{Action, Rule};
+
+impl Place {
+    /// Calls with this method to this kind in the test's own namespace.
+    fn calls(&self, method: &str, kind: &str) -> Rule {
+        Rule::kubernetes(
+            &self.cluster.name,
+            method,
+            &format!("/namespaces/{}/{kind}", self.name),
+        )
+    }
+
+    async fn fails(&self, rule: Rule, status: u16) {
+        let body = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "message": "injected"});
+        self.local
+            .faults()
+            .add(rule.then(Action::Error {
+                status,
+                body: body.to_string(),
+            }))
+            .await
+            .unwrap();
+    }
+
+    /// How often a rule acted on calls to this kind here.
+    async fn fired(&self, kind: &str) -> usize {
+        let path = format!("/namespaces/{}/{kind}", self.name);
+        let fired = self.local.faults().fired().await.unwrap();
+        fired
+            .iter()
+            .filter(|fired| fired.call.path.contains(&path))
+            .count()
+    }
+
+    /// The next call that this rule holds is dropped, once it is held.
+    async fn drop_next(&self, rule: Rule) {
+        self.local.faults().add(rule).await.unwrap();
+        let here = format!("/namespaces/{}/", self.name);
+        let limit = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let held = self.local.faults().held().await.unwrap();
+            if let Some(held) = held.iter().find(|held| held.call.path.contains(&here)) {
+                return self.local.faults().drop_call(held).await.unwrap();
+            }
+            assert!(tokio::time::Instant::now() < limit, "no call was held");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+}
+
+async fn bundle(place: &Place) -> Bundle {
+    place.plan(&place.release(1, &[]).await, vec![manifest()]).await
+}
+
+async fn passes(here: &Namespace, bundle: &Bundle) {
+    let judge = |observed: &_| verdict(bundle, observed, Leaving::Awaited) == Verdict::Passed;
+    let end = here
+        .wait_for(&[NAME.to_owned()], PATIENCE, Fence(9), judge)
+        .await
+        .unwrap();
+    assert!(matches!(end, WaitEnd::Settled(_)), "{end:?}");
+}
+
+#[tokio::test]
+async fn a_token_that_is_not_accepted_is_replaced_once() {
+    with_role(true, |place, role| async move {
+        let here = clusters(&place)
+            .connect(&address(&place, Some(&role)))
+            .await
+            .unwrap();
+        place.fails(place.calls("GET", "replicasets"), 401).await;
+        here.observe(&[NAME.to_owned()]).await.unwrap();
+        assert_eq!(place.fired("replicasets").await, 1);
+        place.fails(place.calls("GET", "replicasets").times(2), 401).await;
+        let told = here.observe(&[NAME.to_owned()]).await;
+        assert!(matches!(told, Err(ClusterError::Unauthorized { .. })), "{told:?}");
+        assert_eq!(place.fired("replicasets").await, 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_write_whose_answer_is_lost_is_not_repeated() {
+    with_role(true, |place, role| async move {
+        let here = clusters(&place)
+            .connect(&address(&place, Some(&role)))
+            .await
+            .unwrap();
+        let bundle = bundle(&place).await;
+        here.apply(&bundle, Fence(1)).await.unwrap();
+        for (fence, action, written) in [(2, Action::HoldAfter, false), (3, Action::HoldBefore, true)] {
+            let rule = place.calls("PATCH", "deployments").then(action);
+            let (lost, ()) = tokio::join!(here.apply(&bundle, Fence(fence)), place.drop_next(rule));
+            assert!(lost.as_ref().is_err_and(ClusterError::is_transient), "{lost:?}");
+            let again = here.apply(&bundle, Fence(fence)).await.unwrap();
+            assert_eq!(!again.written.is_empty(), written, "{again:?}");
+            assert_eq!(place.observe().await.deployments[0].fence, Fence(fence));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_creation_whose_answer_is_lost_is_not_repeated() {
+    with_role(true, |place, role| async move {
+        let here = clusters(&place)
+            .connect(&address(&place, Some(&role)))
+            .await
+            .unwrap();
+        place.create_config("web", "value").await;
+        let manifest = kubernetes::manifest_with_config("web");
+        let bundle = place.plan(&place.release(1, &[]).await, vec![manifest]).await;
+        for (kind, written) in [("configmaps", true), ("deployments", false)] {
+            let rule = place.calls("POST", kind).then(Action::HoldAfter);
+            let (lost, ()) = tokio::join!(here.apply(&bundle, Fence(1)), place.drop_next(rule));
+            assert!(
+                lost.as_ref().is_err_and(ClusterError::is_transient),
+                "{kind}: {lost:?}"
+            );
+            // Also the second loss is of this fence, so that the last try finds everything done.
+            if !written {
+                let again = here.apply(&bundle, Fence(1)).await.unwrap();
+                assert!(again.written.is_empty(), "{again:?}");
+            }
+        }
+        passes(&here, &bundle).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_watch_that_breaks_is_taken_up_again() {
+    with_role(true, |place, role| async move {
+        let here = clusters(&place)
+            .connect(&address(&place, Some(&role)))
+            .await
+            .unwrap();
+        let bundle = bundle(&place).await;
+        for (status, kind) in [(500, "pods"), (410, "pods"), (401, "pods"), (503, "replicasets")] {
+            place.fails(place.calls("GET", kind), status).await;
+        }
+        here.apply(&bundle, Fence(1)).await.unwrap();
+        passes(&here, &bundle).await;
+        assert_eq!(
+            (place.fired("pods").await, place.fired("replicasets").await),
+            (3, 1)
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_waiting_does_not_heal_ends_the_wait() {
+    with_role(true, |place, role| async move {
+        let here = clusters(&place)
+            .connect(&address(&place, Some(&role)))
+            .await
+            .unwrap();
+        place.fails(place.calls("GET", "pods"), 403).await;
+        let end = here
+            .wait_for(&[NAME.to_owned()], PATIENCE, Fence(1), |_| false)
+            .await;
+        assert!(matches!(end, Err(ClusterError::Refused { .. })), "{end:?}");
+    })
+    .await;
+}
