@@ -156,9 +156,11 @@ async fn start_or_end(options: &Options) -> Result<supervisor::Running> {
         let tools = tools::ready().await?;
         supervisor::start(options, &tools).await
     };
+    // The signals first: they are heard from the first poll on, and nothing may be started before they are.
     let started = tokio::select! {
-        started = starting => started,
+        biased;
         _ = asked_to_end() => Err(anyhow::anyhow!("ended before it was ready")),
+        started = starting => started,
     };
     // A child that was just forked may still hold the lock for an instant: it is ours all the same.
     let own = i32::try_from(std::process::id()).ok();
