@@ -6,6 +6,8 @@
 mod config;
 mod deployment;
 #[cfg(test)]
+mod property_tests;
+#[cfg(test)]
 mod tests;
 
 pub use config::{ConfigData, config_names};
