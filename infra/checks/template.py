@@ -64,7 +64,7 @@ def processed(template: dict, parameters: dict[str, str]) -> dict:
 
 
 class Decider:
-    """Decides a template's conditions: Ref, Fn::If, Equals, Not, And, Or, Join, and Sub of parameters."""
+    """Decides a template's conditions: Ref, Fn::If, Equals, Not, And, Or, Join, Select, and Sub of parameters."""
 
     def __init__(self, template: dict, values: dict[str, str]):
         lists = {name for name, parameter in template["Parameters"].items() if parameter["Type"] == "CommaDelimitedList"}
@@ -112,6 +112,10 @@ class Decider:
         separator, parts = arguments[0], self.decide(arguments[1])
         plain = isinstance(parts, list) and all(isinstance(part, str) for part in parts)
         return separator.join(parts) if plain else {"Fn::Join": [separator, parts]}
+
+    def do_select(self, arguments):
+        place, parts = int(arguments[0]), self.decide(arguments[1])
+        return parts[place] if isinstance(parts, list) and place < len(parts) else {"Fn::Select": [place, parts]}
 
     def do_sub(self, text):
         if not isinstance(text, str):
