@@ -46,6 +46,7 @@ check-template: tools ## the template, the state machines, SAM's configuration
 # Unoptimised and without link-time optimisation: it proves that the build for arm64 works, not how small it gets.
 .PHONY: check-build
 check-build: tools ## sam build for arm64
+	rustup target add aarch64-unknown-linux-gnu
 	PATH="$$($(LOCAL) tools --sam-bin):$$PATH" SAM_CLI_TELEMETRY=0 CARGO_PROFILE_RELEASE_LTO=off \
 	  CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
 	  sam build --config-file samplconfig.toml --config-env default --build-dir target/sam-build
