@@ -390,7 +390,7 @@ fn set_live(environment: &mut Environment, rollout: &Rollout, release: Option<&R
                     rolled_back_at: None,
                 },
             );
-            environment.completed.truncate(COMPLETED_AT_HAND);
+            forget(&mut environment.completed);
         }
         _ => {
             if let Some(last) = environment
@@ -401,6 +401,15 @@ fn set_live(environment: &mut Environment, rollout: &Rollout, release: Option<&R
                 last.finished_at = Some(now);
             }
         }
+    }
+}
+
+/// Keeps as many as are kept at hand. What was rolled back goes first, oldest first: it is no default target, and must
+/// not push out the one that is.
+fn forget(completed: &mut Vec<Completed>) {
+    while completed.len() > COMPLETED_AT_HAND {
+        let rolled_back = completed.iter().rposition(|one| one.rolled_back_at.is_some());
+        completed.remove(rolled_back.unwrap_or(COMPLETED_AT_HAND));
     }
 }
 
