@@ -9,9 +9,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::core::{DynamicObject, ObjectMeta};
 use serde_json::Value;
 use sluice_domain::ids::Fence;
+use sluice_domain::plan::images_of;
 use sluice_domain::workload::{Observation, ObservedDeployment};
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Where the Deployment controller counts a Deployment's templates, on the Deployment and on its ReplicaSets.
 const REVISION: &str = "deployment.kubernetes.io/revision";
@@ -99,7 +100,7 @@ fn observed(
         updated: status.updated_replicas.unwrap_or(0),
         available: status.available_replicas.unwrap_or(0),
         fence: fence_of(&found.metadata),
-        images: template_images(&template),
+        images: images_of(Some(&template)),
         failures: failures(&status, &found.metadata, newest),
         autoscaled: around.autoscaled.contains(name),
         labels: found.metadata.labels.clone().unwrap_or_default(),
@@ -181,25 +182,6 @@ fn last_write(metadata: &ObjectMeta) -> Option<&Time> {
         .filter(|entry| entry.manager.as_deref() == Some(FIELD_MANAGER) && entry.subresource.is_none());
     ours.filter_map(|entry| entry.time.as_ref())
         .max_by_key(|time| time.0)
-}
-
-fn template_images(template: &Value) -> BTreeMap<String, String> {
-    let of = |pointer| {
-        template
-            .pointer(pointer)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-    };
-    let containers = of("/spec/initContainers").chain(of("/spec/containers"));
-    containers
-        .filter_map(|c| {
-            Some((
-                c.get("name")?.as_str()?.to_owned(),
-                c.get("image")?.as_str()?.to_owned(),
-            ))
-        })
-        .collect()
 }
 
 fn without(mut object: Value, keys: &[&str]) -> Value {

@@ -11,6 +11,7 @@ mod property_tests;
 mod tests;
 
 pub use config::{ConfigData, config_names};
+pub use deployment::images_of;
 
 use crate::bundle::{Bundle, ConfigCopy, WorkloadBundle};
 use crate::pipeline::EnvironmentPackage;

@@ -144,7 +144,8 @@ pub(super) fn set_text(object: &mut Value, map: &str, key: &str, text: &str) {
 }
 
 /// The image of each container and init container, by name.
-fn images_of(template: Option<&Value>) -> BTreeMap<String, String> {
+/// The image of each container and init container of a pod template, by name.
+pub fn images_of(template: Option<&Value>) -> BTreeMap<String, String> {
     let of = |pointer| {
         template
             .and_then(|t| t.pointer(pointer))
