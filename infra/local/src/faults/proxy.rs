@@ -27,7 +27,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::engine::{Engine, Release};
-use super::peers::{self, Peer};
+use super::peers::{self, Ends, Peer};
 use super::rules::{AWS, Action, Call};
 use crate::control_plane::Identity;
 
@@ -137,19 +137,23 @@ impl Proxy {
 
     async fn connection(self, stream: TcpStream, from: SocketAddr) -> Result<()> {
         stream.set_nodelay(true)?;
+        let ends = Ends {
+            from,
+            to: stream.local_addr()?,
+        };
         match self.tls.clone() {
-            Some(tls) => self.http(tls.accept(stream).await?, from).await,
-            None => self.http(stream, from).await,
+            Some(tls) => self.http(tls.accept(stream).await?, ends).await,
+            None => self.http(stream, ends).await,
         }
     }
 
-    async fn http<S>(self, stream: S, from: SocketAddr) -> Result<()>
+    async fn http<S>(self, stream: S, ends: Ends) -> Result<()>
     where
         S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     {
         let peer = OnceLock::new();
         let (proxy, peer) = (&self, &peer);
-        let service = hyper::service::service_fn(|request| proxy.answer(request, from, peer));
+        let service = hyper::service::service_fn(|request| proxy.answer(request, ends, peer));
         // The caller's end of the connection is noticed while it waits: a held call of a killed process is forgotten.
         hyper::server::conn::http1::Builder::new()
             .serve_connection(TokioIo::new(stream), service)
@@ -161,13 +165,13 @@ impl Proxy {
     async fn answer(
         &self,
         request: Request<Incoming>,
-        from: SocketAddr,
+        ends: Ends,
         peer: &OnceLock<Peer>,
     ) -> Result<Response<Body>> {
         let started = Instant::now();
         let (parts, body) = request.into_parts();
         let body = body.collect().await?.to_bytes();
-        let call = self.describe(&parts, &body, self.peer(from, peer));
+        let call = self.describe(&parts, &body, self.peer(ends, peer));
         let answer = self.disturb(&call, parts, body).await;
         self.shared.record(
             &call,
@@ -177,11 +181,17 @@ impl Proxy {
         answer
     }
 
-    fn peer<'a>(&self, from: SocketAddr, known: &'a OnceLock<Peer>) -> Option<&'a Peer> {
-        if known.get().is_none()
-            && let Some(found) = peers::find(&self.shared.invocations, from)
-        {
-            let _ = known.set(found); // one connection serves one request at a time: nobody else sets it
+    /// Who calls; a test, or somebody else who is no function, is nobody. One connection serves one request at a time, and
+    /// one process: who it was once, it stays.
+    fn peer<'a>(&self, ends: Ends, known: &'a OnceLock<Peer>) -> Option<&'a Peer> {
+        if known.get().is_none() {
+            match peers::find(&self.shared.invocations, ends) {
+                Ok(Some(found)) => drop(known.set(found)),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(error = format!("{error:#}"), "a caller could not be looked for")
+                }
+            }
         }
         known.get()
     }
