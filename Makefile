@@ -61,10 +61,9 @@ test-rust: tools ## unit tests, and whole flows on the local AWS and Kubernetes
 	cargo test --workspace --no-run
 	$(LOCAL) run -- cargo test --workspace
 
-# Not in `make test`: in a full run the proxy does not always get hold of `operate`'s record of a promotion.
 .PHONY: kills
-kills: tools ## kill every function at every write, before it and after it; five minutes
-	$(LOCAL) run -- target/debug/kills
+kills: tools ## only this: kill every function at every write, before it and after it
+	$(LOCAL) run -- cargo test --workspace --test kills -- --nocapture
 
 .PHONY: bench
 bench: tools ## how fast, against a floor measured in the same run

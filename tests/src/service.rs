@@ -100,14 +100,7 @@ impl Delivered {
 
     /// Writes its files and publishes them as somebody.
     pub async fn apply(&self, person: &Person, options: &Options) -> Result<Said> {
-        std::fs::create_dir_all(&self.folder)?;
-        std::fs::write(self.folder.join("manifests.yaml"), self.manifests(options))?;
-        let file = self.folder.join("pipeline.toml");
-        std::fs::write(&file, self.pipeline(options))?;
-        let root = self.folder.display().to_string();
-        let said = person
-            .sluice(&["apply", &file.display().to_string(), "--root", &root])
-            .await?;
+        let said = self.publish(person, options).await?;
         anyhow::ensure!(
             said.status == 0,
             "apply ended with {}: {}{}",
@@ -116,6 +109,18 @@ impl Delivered {
             said.err
         );
         Ok(said)
+    }
+
+    /// As [`Delivered::apply`], whatever came of it.
+    pub async fn publish(&self, person: &Person, options: &Options) -> Result<Said> {
+        std::fs::create_dir_all(&self.folder)?;
+        std::fs::write(self.folder.join("manifests.yaml"), self.manifests(options))?;
+        let file = self.folder.join("pipeline.toml");
+        std::fs::write(&file, self.pipeline(options))?;
+        let root = self.folder.display().to_string();
+        person
+            .sluice(&["apply", &file.display().to_string(), "--root", &root])
+            .await
     }
 
     fn pipeline(&self, options: &Options) -> String {

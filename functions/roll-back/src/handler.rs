@@ -302,8 +302,9 @@ fn started(
     })
 }
 
-/// Writes the cluster, wakes the preempted, starts the execution. A call that only joined does the same again, so that
-/// a function killed in between is made up for by the next call. What the cluster refuses, the execution tries again.
+/// Writes the cluster, starts the execution, wakes the preempted. A call that only joined starts the execution again, no
+/// more: where a function was killed in between, the execution writes the cluster at its first step, and who was preempted
+/// finds that out at its next one. What the cluster refuses, the execution tries again.
 async fn follow(backends: &Backends, begun: Begun) -> Result<RollbackAnswer, Failure> {
     let Begun {
         environment,

@@ -10,8 +10,9 @@ use sluice_domain::service::RollbackRequest;
 use sluice_executions::{ExecutionStatus as Described, Kind};
 use sluice_lambda::Failure;
 use sluice_rollback_call::RollBack;
+use sluice_table::Transaction;
 use sluice_transitions::{
-    Backends, Ending, complete, end_promotion, start_promotion, start_rollback, wake_if_due,
+    Backends, Ending, complete, end_promotion, racing, start_promotion, start_rollback, wake, wake_if_due,
 };
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -79,7 +80,36 @@ async fn apply(
         Repair::Wake(id) => wake_if_due(backends, service, name, id, now)
             .await?
             .then(|| format!("{id} is woken")),
+        Repair::WakeEnded(ids) => {
+            wake_ended(backends, environment, &ids).await?;
+            None
+        }
     })
+}
+
+/// Wakes those that are over, and strikes them off. Most were woken by whoever ended them: then Step Functions says that
+/// nobody waits on the token, and that is as good.
+async fn wake_ended(
+    backends: &Backends,
+    environment: &Environment,
+    ids: &[PromotionId],
+) -> Result<(), Failure> {
+    let (service, name) = (&environment.service, &environment.name);
+    for id in ids {
+        wake(backends, service, name, *id).await?;
+    }
+    racing(|| async {
+        let mut now = backends.table.environment(service, name).await?;
+        let before = now.to_wake.len();
+        now.to_wake.retain(|id| !ids.contains(id));
+        if now.to_wake.len() == before {
+            return Ok(());
+        }
+        let mut transaction = Transaction::new();
+        transaction.update(&now);
+        Ok(transaction.commit(&backends.table).await?)
+    })
+    .await
 }
 
 async fn record_aborted(

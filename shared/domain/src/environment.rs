@@ -46,6 +46,10 @@ pub struct Environment {
     /// Promotions that want this environment.
     #[serde(default)]
     pub queue: Queue,
+    /// Promotions that ended while their executions may have slept. Whoever ends one wakes it; should that be lost, nothing
+    /// but this list leads to it, as it is in no queue any more. The sweep wakes them and strikes them off.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub to_wake: Vec<PromotionId>,
     /// The last finished or running rollback since the last completed promotion.
     #[serde(default)]
     pub last_rollback: Option<LastRollback>,
@@ -211,6 +215,7 @@ impl Environment {
             completed: Vec::new(),
             hold: None,
             queue: Queue::default(),
+            to_wake: Vec::new(),
             last_rollback: None,
             ledger: Head::default(),
         }

@@ -33,6 +33,8 @@ pub enum Repair {
     Complete(ExecutionName),
     /// Wake an execution that may have something to do.
     Wake(PromotionId),
+    /// Wake the executions of promotions that are over, and strike them off the environment's list.
+    WakeEnded(Vec<PromotionId>),
 }
 
 /// What mends this environment. `status_of` says how an execution stands.
@@ -52,6 +54,9 @@ pub fn repairs(
             ExecutionStatus::Running => repairs.push(Repair::Wake(queued.id)),
             ExecutionStatus::Ended(how) => repairs.push(Repair::RecordAborted(queued.id, how)),
         }
+    }
+    if !environment.to_wake.is_empty() {
+        repairs.push(Repair::WakeEnded(environment.to_wake.clone()));
     }
     repairs
 }

@@ -33,6 +33,17 @@ fn a_wanted_promotion_is_started_woken_or_recorded() {
 }
 
 #[test]
+fn who_lost_its_place_is_woken_whatever_else_there_is() {
+    let mut environment = environment();
+    environment.queue.current = Some(queued(3));
+    environment.to_wake = vec![id(1), id(2)];
+    assert_eq!(
+        mended(&environment, &ExecutionStatus::Running),
+        [Repair::Wake(id(3)), Repair::WakeEnded(vec![id(1), id(2)])]
+    );
+}
+
+#[test]
 fn a_holder_whose_execution_is_gone_is_mended_by_how_far_it_was() {
     let why = "the execution mc-api-2-production-1 ended without finishing: aborted".to_owned();
     let owner = id(2).execution(&service(), &environment().name);

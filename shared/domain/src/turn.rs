@@ -196,6 +196,9 @@ pub fn end(
     now: Timestamp,
 ) -> Record {
     promotion.end(state, reason, now);
+    if promotion.wake.is_some() {
+        environment.to_wake.push(promotion.id);
+    }
     environment.queue.take(promotion.id);
     if environment.is_held_by(&promotion.execution()) {
         environment.lease = None;

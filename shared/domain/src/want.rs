@@ -81,6 +81,7 @@ pub fn want(
             why,
         ));
     } else if let Some(lost) = superseded {
+        environment.to_wake.push(lost);
         records.push(Record {
             release: Some(lost.release),
             digest: None,

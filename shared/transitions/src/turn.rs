@@ -1,6 +1,6 @@
 //! What a promotion does next before its rollout: everything that is looked at for it.
 
-use crate::ending::{Ending, end_promotion};
+use crate::ending::{Ending, end_promotion, wake_queue};
 use crate::images::load_release;
 use crate::{Backends, load_pipeline, spec_of};
 use jiff::Timestamp;
@@ -84,12 +84,16 @@ pub async fn answer(backends: &Backends, look: &Look, now: Timestamp) -> Result<
         ok: true,
     };
     Ok(match &look.turn {
-        Turn::Over { ok, reason } => Some(Next {
-            next: NextState::Ended,
-            seconds: 1,
-            reason: reason.clone(),
-            ok: *ok,
-        }),
+        Turn::Over { ok, reason } => {
+            // Whoever ended it may have been killed before it woke the next: this is the same call, made again.
+            wake_queue(backends, &look.promotion.service, &look.promotion.environment).await?;
+            Some(Next {
+                next: NextState::Ended,
+                seconds: 1,
+                reason: reason.clone(),
+                ok: *ok,
+            })
+        }
         Turn::Wait { reason, seconds } => Some(wait(NextState::Wait, reason, *seconds)),
         Turn::Ask { reason, seconds } => Some(wait(NextState::Approve, reason, *seconds)),
         Turn::Proceed { .. } => None,

@@ -5,7 +5,8 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::Value;
 use sluice_local::faults::{Action, Rule};
 use sluice_local::image::Image;
-use sluice_tests::act::sweep;
+use sluice_tests::act::{held, sweep};
+use sluice_tests::outside::{executions, stop};
 use sluice_tests::seen::{PATIENCE, assert_runs, running, until_asked, until_live};
 use sluice_tests::service::{Delivered, Options, Place};
 use sluice_tests::wait::until;
@@ -37,6 +38,30 @@ pub enum Flow {
     TakenOver,
     /// A release is pushed whose event is lost.
     Lost,
+    /// A third release takes the place of the second, which waits behind the first.
+    Supersedes,
+    /// The release that people are asked about is quarantined; another one waits behind it.
+    Barred,
+    /// A release is quarantined while its gates are about to be looked at; another one waits behind it.
+    AtTheGates,
+    /// The turn of a release comes while it is about to sleep.
+    TurnCame,
+    /// A release is quarantined while people are about to be asked about it.
+    Withdrawn,
+    /// A new version of the pipeline is published, and a release pushed.
+    Applied,
+    /// Automatic promotion is held.
+    Held,
+    /// A person says no.
+    Rejected,
+    /// A person ends a promotion that waits.
+    Aborted,
+    /// A release is quarantined.
+    Quarantined,
+    /// A release that waited may go on, but the message that wakes it is lost.
+    Slept,
+    /// A promotion is stopped at the console after it has written the cluster.
+    Gone,
 }
 
 /// A service, and who acts on it.
@@ -58,7 +83,18 @@ pub struct Acted {
 impl Flow {
     fn options(self) -> Options {
         let environments = if self == Self::First { 2 } else { 1 };
-        let approval = matches!(self, Self::Asked | Self::Vote | Self::TakenOver);
+        let approval = matches!(
+            self,
+            Self::Asked
+                | Self::Vote
+                | Self::TakenOver
+                | Self::Barred
+                | Self::TurnCame
+                | Self::AtTheGates
+                | Self::Withdrawn
+                | Self::Rejected
+                | Self::Aborted
+        );
         Options {
             environments,
             approval,
@@ -70,7 +106,14 @@ impl Flow {
     /// The release that is live at the end.
     fn last(self) -> u64 {
         match self {
-            Self::Second | Self::Behind | Self::Wanted => 2,
+            Self::Supersedes => 3,
+            Self::Second
+            | Self::Behind
+            | Self::Wanted
+            | Self::Barred
+            | Self::AtTheGates
+            | Self::TurnCame
+            | Self::Applied => 2,
             _ => 1,
         }
     }
@@ -78,8 +121,17 @@ impl Flow {
     /// How many releases there are at the end.
     fn releases(self) -> usize {
         match self {
-            Self::Second | Self::Behind | Self::Wanted | Self::Back | Self::TakenOver => 2,
-            _ => 1,
+            Self::Supersedes => 3,
+            Self::First
+            | Self::Asked
+            | Self::Vote
+            | Self::Waits
+            | Self::Unheld
+            | Self::Lost
+            | Self::Held
+            | Self::Quarantined
+            | Self::Slept => 1,
+            _ => 2,
         }
     }
 
@@ -94,20 +146,29 @@ impl Flow {
             world: world.clone(),
         };
         match self {
-            Self::First | Self::Asked | Self::Lost => {}
-            Self::Second => scene.live(1).await?,
+            Self::First | Self::Asked | Self::Lost | Self::AtTheGates => {}
+            Self::Second | Self::Applied | Self::Held | Self::Quarantined | Self::Gone => {
+                scene.live(1).await?
+            }
             Self::Vote => {
                 scene.push(1, None).await?;
                 until_asked(&scene.ana, name, "dev", 1).await?;
             }
-            Self::Waits | Self::Unheld => {
+            Self::Waits | Self::Unheld | Self::Slept => {
                 scene
                     .ana
                     .run(&["hold", name, "dev", "--reason", "a test"])
                     .await?;
-                if self == Self::Unheld {
+                if self != Self::Waits {
                     scene.push(1, None).await?;
                     scene.until_asleep(1).await?;
+                }
+                if self == Self::Slept {
+                    let lost = Rule::aws("states", "SendTaskSuccess")
+                        .function("operate")
+                        .times(0);
+                    world.local.faults().add(lost.then(denied())).await?;
+                    scene.ana.run(&["unhold", name, "dev"]).await?;
                 }
             }
             Self::Back | Self::Wanted => {
@@ -118,7 +179,27 @@ impl Flow {
                     until_live(&scene.ana, name, "dev", 1).await?;
                 }
             }
-            Self::Behind => {
+            Self::TurnCame => {
+                scene.push(1, None).await?;
+                until_asked(&scene.ana, name, "dev", 1).await?;
+            }
+            Self::Barred => {
+                scene.push(1, None).await?;
+                until_asked(&scene.ana, name, "dev", 1).await?;
+                scene.push(2, None).await?;
+                scene.until_asleep(2).await?;
+            }
+            Self::Withdrawn | Self::Rejected | Self::Aborted => {
+                scene.push(1, None).await?;
+                scene.approve(1).await?;
+                until_live(&scene.ana, name, "dev", 1).await?;
+                if self != Self::Withdrawn {
+                    scene.push(2, None).await?;
+                    until_asked(&scene.ana, name, "dev", 2).await?;
+                    scene.until_asleep(2).await?;
+                }
+            }
+            Self::Behind | Self::Supersedes => {
                 scene.push(1, Some(("sluice.sim/ready-after", "12s"))).await?;
                 scene.until_written(1).await?;
                 scene.push(2, None).await?;
@@ -159,6 +240,61 @@ impl Flow {
                 let _ = sweep(&scene.world).await;
                 return Ok(Acted::default());
             }
+            Self::Slept => {
+                let _ = sweep(&scene.world).await; // as above
+                return Ok(Acted::default());
+            }
+            Self::Gone => {
+                scene.push(2, Some(("sluice.sim/never-ready", "true"))).await?;
+                scene.until_written(2).await?;
+                stop(&scene.world, "promotion", &format!("{name}-2-dev-1")).await?;
+                let _ = sweep(&scene.world).await; // as above, or the one that hears of the end
+                return Ok(Acted::default());
+            }
+            Self::Supersedes => return scene.pushed(3).await,
+            Self::Barred => {
+                scene.quarantine(1).await?;
+                scene.approve(2).await?;
+                return Ok(Acted::default());
+            }
+            Self::AtTheGates => {
+                let look = Rule::aws("dynamodb", "GetItem")
+                    .function("check-gates")
+                    .body(name);
+                let look = scene.hold_back(look).await?;
+                scene.push(1, None).await?;
+                let look = held(&scene.world, &look, name).await?;
+                scene.push(2, None).await?;
+                scene.until_asleep(2).await?;
+                scene.quarantine(1).await?;
+                scene.world.local.faults().release(&look).await?;
+                scene.approve(2).await?;
+                return Ok(Acted::default());
+            }
+            Self::TurnCame => {
+                let store = Rule::aws("dynamodb", "TransactWriteItems")
+                    .function("await-turn")
+                    .body(name);
+                let store = scene.hold_back(store).await?;
+                scene.push(2, None).await?;
+                let store = held(&scene.world, &store, name).await?;
+                scene.ana.run(&["abort", name, "dev", "1"]).await?;
+                scene.world.local.faults().release(&store).await?;
+                scene.approve(2).await?;
+                return Ok(Acted::default());
+            }
+            Self::Withdrawn => {
+                let store = Rule::aws("dynamodb", "TransactWriteItems")
+                    .function("request-approval")
+                    .body(name);
+                let store = scene.hold_back(store).await?;
+                scene.push(2, None).await?;
+                let store = held(&scene.world, &store, name).await?;
+                scene.quarantine(2).await?;
+                scene.world.local.faults().release(&store).await?;
+                return Ok(Acted::default());
+            }
+            Self::Applied => scene.delivered.publish(&scene.ana, &self.published()).await?,
             _ => scene.ana.sluice(&self.command(name)).await?,
         };
         Ok(Acted { said: Some(said) })
@@ -170,18 +306,33 @@ impl Flow {
             Self::Vote => vec!["approve", name, "dev", "1"],
             Self::Unheld => vec!["unhold", name, "dev"],
             Self::Wanted => vec!["promote", name, "dev", "2"],
+            Self::Held => vec!["hold", name, "dev", "--reason", "a test"],
+            Self::Rejected => vec!["reject", name, "dev", "2", "--reason", "a test"],
+            Self::Aborted => vec!["abort", name, "dev", "2"],
+            Self::Quarantined => vec!["quarantine", name, "1", "--reason", "a test"],
             _ => vec!["rollback", name, "dev"],
         }
     }
 
     /// Whether it takes the sweep to put it right; everything else comes out without it.
     pub fn needs_sweep(self) -> bool {
-        matches!(self, Self::Wanted | Self::Lost)
+        matches!(
+            self,
+            Self::Wanted | Self::Lost | Self::Supersedes | Self::Aborted | Self::Slept | Self::Gone
+        )
+    }
+
+    /// The version of the pipeline that is published while somebody is killed.
+    fn published(self) -> Options {
+        Options {
+            config: "two".to_owned(),
+            ..self.options()
+        }
     }
 
     /// Whoever had no answer does the same again. Step Functions, and Lambda for events, do so by themselves.
     pub async fn again(self, scene: &Scene, acted: Acted) -> Result<()> {
-        if self == Self::Lost {
+        if matches!(self, Self::Lost | Self::Supersedes | Self::Slept | Self::Gone) {
             return sweep(&scene.world).await.map(|_| ());
         }
         let Some(first) = acted.said else { return Ok(()) };
@@ -189,6 +340,10 @@ impl Flow {
             first.status != 0,
             "a function was killed, and the command says that all is well: {first:?}"
         );
+        if self == Self::Applied {
+            scene.delivered.apply(&scene.ana, &self.published()).await?;
+            return scene.push(2, None).await;
+        }
         let second = scene.ana.sluice(&self.command(&scene.delivered.name)).await?;
         if self == Self::Wanted && second.status == 5 {
             // It is wanted already: the sweep starts what was wanted.
@@ -196,6 +351,11 @@ impl Flow {
             // It fails for those services that it is kept away from.
             let _ = sweep(&scene.world).await;
             return Ok(());
+        }
+        if self == Self::Aborted && second.status == 5 {
+            // It is over already: the sweep wakes its execution, so that it ends.
+            ensure!(second.err.contains("abort"), "{second:?}");
+            return sweep(&scene.world).await.map(|_| ());
         }
         ensure!(second.status == 0, "typed again: {second:?}");
         Ok(())
@@ -234,7 +394,7 @@ impl Flow {
             "not {} releases: {history}",
             self.releases()
         );
-        Ok(())
+        scene.until_nothing_sleeps().await
     }
 }
 
@@ -254,6 +414,41 @@ impl Scene {
             .function("sweep")
             .body(&self.delivered.name);
         self.world.local.faults().add(rule.times(0).then(denied())).await
+    }
+
+    /// Adds a rule that holds a call back until it is released.
+    async fn hold_back(&self, rule: Rule) -> Result<Rule> {
+        let rule = rule.then(Action::HoldBefore);
+        self.world.local.faults().add(rule.clone()).await?;
+        Ok(rule)
+    }
+
+    async fn quarantine(&self, number: u64) -> Result<()> {
+        let number = number.to_string();
+        self.ana
+            .run(&["quarantine", &self.delivered.name, &number, "--reason", "a test"])
+            .await
+            .map(|_| ())
+    }
+
+    /// Waits until every promotion's execution has ended: none sleeps for good because nobody woke it.
+    async fn until_nothing_sleeps(&self) -> Result<()> {
+        let prefix = format!("{}-", self.delivered.name);
+        until(
+            &format!("the end of all executions of {prefix}"),
+            PATIENCE,
+            || async {
+                let mut found = executions(&self.world, "promotion", &prefix).await?;
+                ensure!(!found.is_empty(), "{prefix} has no executions");
+                found.retain(|(_, status)| status == "RUNNING");
+                Ok(if found.is_empty() {
+                    Ok(())
+                } else {
+                    Err(format!("{found:?}"))
+                })
+            },
+        )
+        .await
     }
 
     fn image(&self, number: u64) -> Image {
@@ -380,7 +575,14 @@ impl Scene {
             let entry: Value = serde_json::from_str(line)?;
             let Some(event) = entry.get("event") else { continue };
             let of = |key: &str| entry.get(key).cloned().unwrap_or_default().to_string();
-            let told = (event.to_string(), of("execution"), of("release"), of("by"));
+            let version = (event == "pipeline_applied").then(|| of("reason"));
+            let told = (
+                event.to_string(),
+                of("execution"),
+                of("release"),
+                of("by"),
+                version,
+            );
             ensure!(seen.insert(told), "{event} is there twice: {text}");
         }
         ensure!(!seen.is_empty(), "there is nothing in the ledger: {text}");
