@@ -45,6 +45,8 @@ pub struct Options {
     pub timeout: String,
     /// The content of the ConfigMap.
     pub config: String,
+    /// Where its images are pushed; none: a repository of its own name.
+    pub repository: Option<String>,
 }
 
 impl Default for Options {
@@ -56,6 +58,7 @@ impl Default for Options {
             replicas: 2,
             timeout,
             config,
+            repository: None,
         }
     }
 }
@@ -125,8 +128,9 @@ impl Delivered {
 
     fn pipeline(&self, options: &Options) -> String {
         let Self { name, places, .. } = self;
+        let repository = options.repository.as_deref().unwrap_or(name);
         let mut text = format!(
-            "service = \"{name}\"\n[source]\nrepository = \"{name}\"\ntags = [\"^[0-9a-f]{{7,40}}$\"]\n\
+            "service = \"{name}\"\n[source]\nrepository = \"{repository}\"\ntags = [\"^[0-9a-f]{{7,40}}$\"]\n\
              [workload.deployment]\nmanifests = [\"manifests.yaml\"]\ncontainer = \"api\"\n"
         );
         for (number, place) in places.iter().enumerate() {

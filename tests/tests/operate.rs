@@ -234,3 +234,35 @@ async fn a_request_that_is_none_is_answered_and_not_tried() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_service_that_moves_to_another_repository_is_found_by_it_alone() -> Result<()> {
+    // Given a service with a release
+    let world = World::load().await?;
+    let ana = world.person("ana").await?;
+    let service = Delivered::new(&world, "t-moves", &Options::default()).await?;
+    let name = service.name.as_str();
+    service.deliver(&ana, 1).await?;
+    // When its pipeline names another repository, and images are pushed to both
+    let elsewhere = "t-moves-elsewhere";
+    let ecr = aws_sdk_ecr::Client::new(&world.config);
+    ecr.create_repository().repository_name(elsewhere).send().await?;
+    let moved = Options {
+        repository: Some(elsewhere.to_owned()),
+        ..Options::default()
+    };
+    service.apply(&ana, &moved).await?;
+    service
+        .push(&Image::new("moves, the old way"), &["2222222"])
+        .await?;
+    let second = world
+        .push(elsewhere, &Image::new("moves 2"), &["3333333"])
+        .await?;
+    // Then the new one's image is the next release, and the old one's is none
+    until_live(&ana, name, "dev", 2).await?;
+    let history = ana.json(&["history", name]).await?;
+    let releases = history["releases"].as_array().context("releases")?;
+    ensure!(releases.len() == 2, "{history}");
+    ensure!(releases[0]["digest"] == json!(second.digest), "{history}");
+    service.cleanup().await
+}

@@ -1,6 +1,8 @@
-"""The template of infra/ with the functions that cargo built for this machine: `package.py <project> <folder>`.
+"""The template of infra/ with the functions that cargo built for this machine.
 
-Writes <folder>/functions/<crate>.zip, each with the binary as `bootstrap`, and <folder>/template.yaml, which names them.
+`package.py <project> <folder> <binaries> [<build>]` writes <folder>/functions/<crate>.zip, each with the binary as
+`bootstrap`, and <folder>/template.yaml, which names them. With a build's name, it lies in every archive beside the binary:
+the same functions are another code to Lambda, and get another version.
 The archives are not compressed: that is where `sam deploy` would spend most of its time. Needs sam's environment.
 """
 import sys
@@ -23,12 +25,19 @@ def crate(function):
     return Path(function["Properties"]["CodeUri"]).name
 
 
-def archive(binary, target):
-    """The binary as Lambda's custom runtime wants it; the same bytes for the same binary, or sam would upload it again."""
-    entry = zipfile.ZipInfo("bootstrap", date_time=(1980, 1, 1, 0, 0, 0))
+def entry(name):
+    """Of no time: the same bytes for the same binary, or sam would upload it again."""
+    entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
     entry.external_attr = 0o755 << 16
+    return entry
+
+
+def archive(binary, target, build=None):
+    """The binary as Lambda's custom runtime wants it."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as file:
-        file.writestr(entry, binary.read_bytes())
+        file.writestr(entry("bootstrap"), binary.read_bytes())
+        if build:
+            file.writestr(entry("build"), build)
 
 
 def rewrite(template, infra, functions):
@@ -48,19 +57,19 @@ def check(crates, binaries):
         raise Missing(f"{', '.join(missing)} of infra/template.yaml not built in {binaries}: run `cargo build {packages}`")
 
 
-def main(project, folder, binaries):
+def main(project, folder, binaries, build=None):
     infra, functions = project / "infra", folder / "functions"
     template = yaml_parse((infra / "template.yaml").read_text())
     crates = sorted({crate(function) for function in of_type(template, "AWS::Serverless::Function")})
     check(crates, binaries)
     functions.mkdir(parents=True, exist_ok=True)
     for name in crates:
-        archive(binaries / name, functions / f"{name}.zip")
+        archive(binaries / name, functions / f"{name}.zip", build)
     (folder / "template.yaml").write_text(yaml_dump(rewrite(template, infra, functions)))
 
 
 if __name__ == "__main__":
     try:
-        main(*map(Path, sys.argv[1:4]))
+        main(*map(Path, sys.argv[1:4]), *sys.argv[4:5])
     except Missing as missing:
         sys.exit(str(missing))

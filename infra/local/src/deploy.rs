@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::process::Command;
 
 use crate::aws::{ACCOUNT, REGION};
-use crate::environment::Sluice;
+use crate::environment::{Environment, Sluice};
 use crate::{places, process};
 
 /// As samplconfig.toml names it for `local`.
@@ -34,12 +34,37 @@ pub fn possible() -> bool {
     places::project().join("infra/template.yaml").is_file()
 }
 
+impl Environment {
+    /// Deploys into this environment what cargo put here.
+    pub fn deployer(&self, binaries: PathBuf) -> Deployer {
+        Deployer {
+            sam: self.sam_bin.clone(),
+            dir: self.dir.clone(),
+            endpoint: self.endpoint.clone(),
+            clusters: self.clusters.iter().map(|cluster| cluster.name.clone()).collect(),
+            binaries,
+        }
+    }
+}
+
 impl Deployer {
     /// Archives and template; needs no AWS.
     pub async fn package(&self) -> Result<()> {
+        self.package_as(None).await
+    }
+
+    async fn package_as(&self, build: Option<&str>) -> Result<()> {
         let mut python = self.python("package.py");
         python.arg(places::project()).arg(&self.dir).arg(&self.binaries);
+        python.args(build);
         output(python, "packaging the functions").await.map(drop)
+    }
+
+    /// Deploys Sluice over itself, as a newer build: every function gets a new version, which the state machines name from
+    /// now on. What people and clusters were given stays.
+    pub async fn redeploy(&self, build: &str) -> Result<()> {
+        self.package_as(Some(build)).await?;
+        self.sam_deploy().await
     }
 
     /// Repository, bucket and clusters.
@@ -51,6 +76,14 @@ impl Deployer {
 
     /// `sam deploy`, then access entries and people's roles.
     pub async fn deploy(&self) -> Result<Sluice> {
+        self.sam_deploy().await?;
+        let mut python = self.python("provision.py");
+        python.args(["after", STACK]).arg(self.settings());
+        let described = output(python, "entering roles and people").await?;
+        serde_json::from_slice(&described).context("reading what was deployed")
+    }
+
+    async fn sam_deploy(&self) -> Result<()> {
         let mut sam = self.program(&self.sam.join("sam"));
         sam.args([
             "deploy",
@@ -62,11 +95,7 @@ impl Deployer {
         .arg(self.dir.join("template.yaml"))
         .arg("--config-file")
         .arg(places::project().join("samplconfig.toml"));
-        output(sam, "sam deploy").await?;
-        let mut python = self.python("provision.py");
-        python.args(["after", STACK]).arg(self.settings());
-        let described = output(python, "entering roles and people").await?;
-        serde_json::from_slice(&described).context("reading what was deployed")
+        output(sam, "sam deploy").await.map(drop)
     }
 
     fn settings(&self) -> String {

@@ -43,6 +43,11 @@ enum Subcommands {
     Down,
     /// Say whether an environment runs, and how to reach it
     Status,
+    /// Deploy what cargo built now into the running environment: functions get new versions, what waits goes on
+    Redeploy {
+        /// What this build is called; the same binaries by another name are another version
+        build: String,
+    },
     /// Start an environment of its own, run a command in it, and end it again
     Run {
         #[command(flatten)]
@@ -73,13 +78,21 @@ struct What {
     binaries: Option<PathBuf>,
 }
 
+/// Where cargo put the functions: beside this program.
+fn binaries() -> Result<PathBuf> {
+    let here = std::env::current_exe()?;
+    here.parent()
+        .map(Path::to_path_buf)
+        .context("this program lies nowhere")
+}
+
 impl What {
     fn options(&self, dir: PathBuf) -> Result<Options> {
-        let here = std::env::current_exe()?
-            .parent()
-            .map(Path::to_path_buf)
-            .context("this program lies nowhere")?;
-        let binaries = std::path::absolute(self.binaries.clone().unwrap_or(here))?;
+        let binaries = match &self.binaries {
+            Some(named) => named.clone(),
+            None => binaries()?,
+        };
+        let binaries = std::path::absolute(binaries)?;
         Ok(Options {
             dir: std::path::absolute(dir)?,
             without_sluice: self.without_sluice,
@@ -126,6 +139,11 @@ async fn work(command: Subcommands) -> Result<ExitCode> {
         Subcommands::Up(what) => up(&what).await,
         Subcommands::Down => down().await,
         Subcommands::Status => status(),
+        Subcommands::Redeploy { build } => {
+            let environment = Environment::load()?;
+            environment.deployer(binaries()?).redeploy(&build).await?;
+            Ok(ExitCode::SUCCESS)
+        }
         Subcommands::Run { what, command } => run(&what, &command).await,
         Subcommands::Supervise(what) => stay(&what).await,
         Subcommands::Guard { .. } => bail!("guard is handled before"),

@@ -6,7 +6,7 @@ use crate::{Backends, load_pipeline, spec_of};
 use jiff::Timestamp;
 use sluice_domain::environment::{Environment, Live};
 use sluice_domain::gates::{self, Evidence, GateResult, RollbackTarget};
-use sluice_domain::ids::{EnvironmentName, PromotionId, ServiceName};
+use sluice_domain::ids::{EnvironmentName, PromotionId, ReleaseNumber, Repository, ServiceName};
 use sluice_domain::pipeline::{EnvironmentSpec, Pipeline};
 use sluice_domain::promotion::Promotion;
 use sluice_domain::release::{Image, Release};
@@ -194,19 +194,34 @@ async fn rollback_target(
         }
         Err(error) => return Err(error.into()),
     }
-    image_there(backends, pipeline, live, what).await
+    let repository = match live.release {
+        Some(release) => repository_of(backends, &environment.service, release).await?,
+        None => pipeline.source.repository.clone(),
+    };
+    image_there(backends, &repository, live, what).await
+}
+
+/// Where a release's image lies: the service may have moved to another repository since.
+async fn repository_of(
+    backends: &Backends,
+    service: &ServiceName,
+    release: ReleaseNumber,
+) -> Result<Repository, Failure> {
+    let release = load_release(backends, service, release).await?;
+    let pipeline = load_pipeline(&backends.table, service, &release.pipeline).await?;
+    Ok(pipeline.source.repository)
 }
 
 async fn image_there(
     backends: &Backends,
-    pipeline: &Pipeline,
+    repository: &Repository,
     live: &Live,
     what: String,
 ) -> Result<RollbackTarget, Failure> {
     let Some(digest) = &live.digest else {
         return Ok(RollbackTarget::Ready(what));
     };
-    match backends.registry.image(&pipeline.source.repository, digest).await {
+    match backends.registry.image(repository, digest).await {
         Ok(Some(_)) => Ok(RollbackTarget::Ready(what)),
         Ok(None) | Err(RegistryError::ChildMissing { .. } | RegistryError::NotPullable { .. }) => {
             Ok(RollbackTarget::ImageGone(what))

@@ -10,8 +10,9 @@ use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Api, Patch, PatchParams, WatchEvent, WatchParams};
 use serde_json::json;
 use sluice_domain::environment::Environment;
-use sluice_domain::ids::{EnvironmentName, Hash, Repository, ServiceName};
+use sluice_domain::ids::{Digest, EnvironmentName, Hash, ReleaseNumber, Repository, ServiceName};
 use sluice_domain::ledger::{Event, Record};
+use sluice_domain::release::Release;
 use sluice_domain::service::Meta;
 use sluice_local::image::{Image, Pushed};
 use sluice_table::{Table, Transaction, Usage};
@@ -43,7 +44,9 @@ impl Times {
     fn median(&self) -> f64 {
         let mut sorted = self.0.clone();
         sorted.sort_by(f64::total_cmp);
-        sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+        // Of an even count, halfway between the two in the middle.
+        let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
+        f64::midpoint(at(sorted.len().saturating_sub(1) / 2), at(sorted.len() / 2))
     }
 
     fn show(&self, what: &str) {
@@ -113,7 +116,7 @@ async fn rounds(world: &World, ana: &Person, service: &Delivered) -> Result<()> 
         "median",
         "max"
     );
-    write.show("push answered -> rollout's first write");
+    write.show("push -> rollout's first write");
     back.show("rollback called -> old digest available");
     floor.show("floor: PATCH -> available, same API server");
     let allowed = 1.1 * floor.median() + 0.5;
@@ -251,14 +254,19 @@ async fn cost(world: &World) -> Result<()> {
     let name = world.local.sluice()?.table.clone();
     let table = Table::new(aws_sdk_dynamodb::Client::new(&world.config), name);
     fill(&table, 0, 10, 100).await?;
+    release(&table, 1, 30).await?;
     let small = ask(&table).await?;
     fill(&table, 10, 1_000, 10_000).await?;
+    release(&table, 31, 1_000).await?;
     let large = ask(&table).await?;
     println!(
         "\n{:<34} {:>21} {:>24}",
-        "requests / items read", "10 services, 100", "1,000 services, 10,000"
+        "requests / items read", "10 services, 30", "1,000 services, 1,000"
     );
-    println!("{:<34} {:>21} {:>24}", "", "ledger entries", "ledger entries");
+    println!(
+        "{:<34} {:>21} {:>24}",
+        "", "releases, 100 entries", "releases, 10,000 entries"
+    );
     for ((what, few), (_, many)) in small.iter().zip(&large) {
         let shown = |usage: &Usage| format!("{} / {}", usage.requests, usage.items_read);
         println!("{what:<34} {:>21} {:>24}", shown(few), shown(many));
@@ -312,6 +320,30 @@ async fn fill(table: &Table, from: usize, to: usize, entries: u64) -> Result<()>
         transaction.update(&state);
         transaction.commit(table).await?;
     }
+}
+
+/// Gives the first service releases `from..=to`.
+async fn release(table: &Table, from: u32, to: u32) -> Result<()> {
+    for number in from..=to {
+        let release = Release {
+            service: service(0)?,
+            number: ReleaseNumber(number),
+            digest: Digest::parse(&format!("sha256:{number:064x}"))?,
+            children: Vec::new(),
+            uri: "registry/cost-0".to_owned(),
+            tags: vec![format!("{number:07x}")],
+            commit: None,
+            pushed_at: Timestamp::now(),
+            recorded_at: Timestamp::now(),
+            pipeline: Hash::parse(&"0".repeat(64))?,
+            quarantine: None,
+            v: 0,
+        };
+        let mut transaction = Transaction::new();
+        transaction.new_release(&release);
+        transaction.commit(table).await?;
+    }
+    Ok(())
 }
 
 async fn ask(table: &Table) -> Result<Vec<(&'static str, Usage)>> {
