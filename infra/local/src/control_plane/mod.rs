@@ -4,6 +4,7 @@
 mod certificates;
 
 use std::fs;
+use std::hash::{BuildHasher, RandomState};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -285,15 +286,53 @@ fn flags(pairs: &[(&str, &str)]) -> Vec<String> {
 
 /// Ports that were free a moment ago, all different. Programs that cannot choose one themselves get these; one that
 /// another process takes in between makes the program end, which is seen and said.
+///
+/// They lie outside of what the kernel gives to outgoing connections (ip(7), `ip_local_port_range`): a port from there may
+/// be somebody's before the program that is to listen on it has started.
 pub fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    let listeners = std::array::from_fn::<_, N, _>(|_| TcpListener::bind(("127.0.0.1", 0)));
-    let mut ports = [0; N];
-    for (port, listener) in ports.iter_mut().zip(&listeners) {
-        *port = listener
-            .as_ref()
-            .map_err(|error| anyhow::anyhow!("no free port: {error}"))?
-            .local_addr()?
-            .port();
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let candidates = outside(&range);
+    let count = candidates.len();
+    let start = RandomState::new().hash_one(std::process::id()) as usize;
+    let mut free = (0..count)
+        .filter_map(|step| candidates.get(start.wrapping_add(step) % count))
+        .filter_map(|port| Some((*port, TcpListener::bind(("127.0.0.1", *port)).ok()?)));
+    // Nobody is let go of before all are found.
+    let found: Vec<(u16, TcpListener)> = free.by_ref().take(N).collect();
+    let ports: Vec<u16> = found.iter().map(|(port, _)| *port).collect();
+    ports
+        .try_into()
+        .map_err(|found: Vec<u16>| anyhow::anyhow!("only {} of {N} ports are free", found.len()))
+}
+
+/// The ports from 10,000 that are outside of a range like `32768\t60999`; all of them where there is no such range, or
+/// where it leaves too few.
+fn outside(range: &str) -> Vec<u16> {
+    const ENOUGH: usize = 1_000;
+    let mut ends = range.split_whitespace().filter_map(|end| end.parse::<u16>().ok());
+    let all = 10_000..=u16::MAX;
+    let left: Vec<u16> = match (ends.next(), ends.next()) {
+        (Some(first), Some(last)) => all
+            .clone()
+            .filter(|port| !(first..=last).contains(port))
+            .collect(),
+        _ => Vec::new(),
+    };
+    if left.len() < ENOUGH { all.collect() } else { left }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn ports_are_free_different_and_nobodys_by_chance() {
+        let ports = free_ports::<8>().unwrap();
+        let different: std::collections::BTreeSet<u16> = ports.into();
+        assert_eq!(different.len(), 8);
+        let usual = outside("32768\t60999\n");
+        assert!(usual.contains(&32_767) && !usual.contains(&32_768) && usual.contains(&61_000));
+        assert_eq!(outside("1024\t65535\n").len(), outside("").len());
     }
-    Ok(ports)
 }
