@@ -45,6 +45,8 @@ pub struct Options {
     pub timeout: String,
     /// The content of the ConfigMap.
     pub config: String,
+    /// Whether its manifests have a Service of its name.
+    pub exposed: bool,
     /// Where its images are pushed; none: a repository of its own name.
     pub repository: Option<String>,
 }
@@ -58,6 +60,7 @@ impl Default for Options {
             replicas: 2,
             timeout,
             config,
+            exposed: false,
             repository: None,
         }
     }
@@ -154,12 +157,20 @@ impl Delivered {
 
     fn manifests(&self, options: &Options) -> String {
         let (name, Options { replicas, config, .. }) = (&self.name, options);
-        format!(
+        let exposed = if options.exposed {
+            format!(
+                "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}}}\nspec: {{selector: {{app: {name}}}, ports: [{{port: 80}}]}}\n"
+            )
+        } else {
+            String::new()
+        };
+        let workload = format!(
             "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}-config}}\ndata: {{SETTING: \"{config}\"}}\n---\n\
              apiVersion: apps/v1\nkind: Deployment\nmetadata: {{name: {name}}}\nspec:\n  replicas: {replicas}\n  \
              selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    \
              spec:\n      containers:\n      - name: api\n        envFrom: [{{configMapRef: {{name: {name}-config}}}}]\n"
-        )
+        );
+        workload + &exposed
     }
 
     /// Pushes an image of this content under these tags.

@@ -1,6 +1,10 @@
 //! From push to release to environments, on real parts.
 
 use anyhow::{Result, ensure};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::Service;
+use kube::api::{Api, PostParams};
+use serde_json::json;
 use sluice_local::image::Image;
 use sluice_tests::World;
 use sluice_tests::seen::{assert_runs, running, until_asked, until_live, until_state};
@@ -145,5 +149,52 @@ async fn a_failed_first_release_is_scaled_to_zero() -> Result<()> {
     )
     .await?;
     ensure!(runs.pods == 2, "{runs:?}");
+    service.cleanup().await
+}
+
+#[tokio::test]
+async fn a_first_release_that_fails_leaves_what_was_there_as_it_was() -> Result<()> {
+    // Given a Deployment and a Service that somebody put into the namespace, and a pipeline whose manifests have both
+    let world = World::load().await?;
+    let ana = world.person("ana").await?;
+    let options = Options {
+        exposed: true,
+        ..Options::default()
+    };
+    let service = Delivered::unapplied(&world, "t-before", &options).await?;
+    let (name, place) = (service.name.as_str(), service.place("dev")?);
+    let old = service.push(&Image::new("before"), &["by-hand"]).await?;
+    let client = world.local.cluster(&place.cluster)?.admin().await?;
+    let deployments = Api::<Deployment>::namespaced(client.clone(), &place.namespace);
+    let services = Api::<Service>::namespaced(client, &place.namespace);
+    let metadata = json!({"name": name});
+    let labels = json!({"app": name, "by": "hand"});
+    let deployment = json!({"metadata": metadata, "spec": {"replicas": 1, "selector": {"matchLabels": {"app": name}},
+        "template": {"metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "api", "image": format!("{}/{name}@{}", world.local.registry_host(), old.digest)}]}}}});
+    let front = json!({"metadata": metadata, "spec": {"selector": labels, "ports": [{"port": 8080}]}});
+    let create = PostParams::default();
+    deployments
+        .create(&create, &serde_json::from_value(deployment)?)
+        .await?;
+    let before = services.create(&create, &serde_json::from_value(front)?).await?;
+    // When its first release writes both, and does not start
+    service.apply(&ana, &options).await?;
+    let broken = Image::new("before 1").label("sluice.sim/crash-at-start", "true");
+    service.push(&broken, &["1111111"]).await?;
+    until_state(&ana, name, "dev", 1, "failed").await?;
+    // Then traffic goes where it went, to pods of what ran
+    let after = services.get(name).await?;
+    ensure!(
+        after.spec == before.spec,
+        "before {:?}, after {:?}",
+        before.spec,
+        after.spec
+    );
+    ensure!(
+        after.metadata.managed_fields != before.metadata.managed_fields,
+        "nobody wrote the Service, so that nothing had to be put back"
+    );
+    service.assert_runs(&old).await?;
     service.cleanup().await
 }

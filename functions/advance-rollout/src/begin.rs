@@ -65,10 +65,13 @@ async fn store_baseline(
     config: &BTreeMap<String, Option<ConfigData>>,
 ) -> Result<Baseline, Failure> {
     let live = scene.environment.live.as_ref();
-    let objects = match live {
-        Some(live) => backends.table.bundle(&live.bundle).await?.objects,
-        None => Vec::new(),
-    };
+    // What this release would write, and what the live one wrote, as it is there: also what was there before Sluice.
+    let mut manifests = scene.package.manifests.clone();
+    if let Some(live) = live {
+        let before = backends.table.bundle(&live.bundle).await?.objects;
+        manifests.extend(before.into_iter().filter(|object| !scene.package.has(object)));
+    }
+    let objects = scene.namespace.objects(&manifests).await?;
     let release = match live.and_then(|live| live.release) {
         Some(number) => Some(load_release(backends, &scene.environment.service, number).await?),
         None => None,

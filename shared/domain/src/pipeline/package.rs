@@ -6,9 +6,10 @@ use super::manifest::{Document, Identity, check, finding, label, text_at};
 use super::text::cut;
 use super::{DeploymentWorkload, EnvironmentSpec, Fault, FaultKind, Faults, Pipeline, Workload};
 use crate::ids::EnvironmentName;
+use crate::plan::config_names;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most that all environments' objects may have in canonical JSON, in bytes: a request to a Lambda takes 6 MB.
 const LARGEST_PACKAGE: usize = 4 << 20;
@@ -30,6 +31,18 @@ pub struct EnvironmentPackage {
     pub manifests: Vec<Value>,
     /// The Deployments that run the release. With adopted ones, those of `names`, whose container may not be known yet.
     pub released: Vec<ReleasedDeployment>,
+}
+
+impl EnvironmentPackage {
+    /// Whether it applies an object of the same kind and name.
+    pub fn has(&self, object: &Value) -> bool {
+        let same = |manifest: &&Value| {
+            ["/kind", "/metadata/name"]
+                .iter()
+                .all(|at| manifest.pointer(at) == object.pointer(at))
+        };
+        self.manifests.iter().any(|manifest| same(&manifest))
+    }
 }
 
 /// A Deployment that runs the release.
@@ -318,6 +331,29 @@ impl Objects<'_> {
                 ));
             }
             found.extend(super::budget::check(document, self.spec));
+        }
+        let named: BTreeSet<String> = self
+            .of_kind("Deployment")
+            .filter_map(|document| document.value.pointer("/spec/template"))
+            .flat_map(config_names)
+            .collect();
+        for document in self.of_kind("ConfigMap").filter(|_| !self.incomplete) {
+            let name = text_at(&document.value, "/metadata/name").unwrap_or_default();
+            if !named.contains(name) {
+                // Releases run with copies of what their templates name: this one would never reach a cluster.
+                let problem = "is named by no pod template of the manifests".to_owned();
+                let right = format!(
+                    "a template with configMapRef, configMapKeyRef or a volume of {}, or no such ConfigMap",
+                    cut(name)
+                );
+                found.push(finding(
+                    document,
+                    FaultKind::Conflict,
+                    &label(&document.value),
+                    problem,
+                    right,
+                ));
+            }
         }
         self.faults.append(&mut found);
     }

@@ -23,6 +23,14 @@ data: {LEVEL: debug}
 binaryData: {blob: AAEC}
 ";
 
+/// [`API`] with the content of [`CONFIG`] in its environment.
+fn configured() -> String {
+    API.replace(
+        "{name: api}",
+        "{name: api, envFrom: [{configMapRef: {name: config}}]}",
+    )
+}
+
 /// Packages the full file's pipeline with these texts as `deploy/api.yaml` and `deploy/production.yaml`.
 fn packaged(api: &str, production: &str) -> Result<Packaged, Faults> {
     packaged_as(FULL, api, production)
@@ -46,7 +54,11 @@ fn told(result: Result<Packaged, Faults>) -> String {
 #[test]
 fn each_environment_has_its_objects_in_order_with_its_namespace() {
     let production = CONFIG.replace("debug", "info");
-    let packaged = packaged(&format!("{API}---\n---\n# nothing\n---\n{CONFIG}"), &production).unwrap();
+    let packaged = packaged(
+        &format!("{}---\n---\n# nothing\n---\n{CONFIG}", configured()),
+        &production,
+    )
+    .unwrap();
     assert_eq!(packaged.warnings, []);
     golden(
         "package",
@@ -274,26 +286,31 @@ fn a_version_is_named_by_what_it_says_not_by_how_it_is_written() {
         let packaged = packaged_as(text, api, production).unwrap_or_else(|faults| panic!("{faults}"));
         Version::of(pipeline(text), packaged.package).unwrap()
     };
-    let first = version(FULL, &format!("{API}---\n{CONFIG}"), "");
+    let first = version(FULL, &format!("{}---\n{CONFIG}", configured()), "");
     let comments = FULL
         .replace("[source]", "# a comment\n[source] # another")
         .replace("\"10m\"", "\"600s\"");
-    let reordered = format!("{CONFIG}---\n# first\n{API}");
+    let reordered = format!("{CONFIG}---\n# first\n{}", configured());
     assert_eq!(version(&comments, &reordered, "---\n").hash, first.hash);
     let quoted = version(
         FULL,
-        &format!("{}---\n{CONFIG}", API.replace("envoy", "'envoy'")),
+        &format!("{}---\n{CONFIG}", configured().replace("envoy", "'envoy'")),
         "",
     );
     assert_eq!(quoted.hash, first.hash);
     let changed = version(
         FULL,
-        &format!("{API}---\n{}", CONFIG.replace("debug", "info")),
+        &format!("{}---\n{}", configured(), CONFIG.replace("debug", "info")),
         "",
     );
     assert_ne!(changed.hash, first.hash);
     assert_ne!(
-        version(&with("\"10m\"", "\"11m\""), &format!("{API}---\n{CONFIG}"), "").hash,
+        version(
+            &with("\"10m\"", "\"11m\""),
+            &format!("{}---\n{CONFIG}", configured()),
+            ""
+        )
+        .hash,
         first.hash
     );
 }
