@@ -6,7 +6,7 @@ use futures::future::try_join_all;
 use serde_json::json;
 use sluice_local::image::Image;
 use sluice_tests::World;
-use sluice_tests::outside::{ended, next_second, until_rolling};
+use sluice_tests::outside::{ended, executions, next_second, until_rolling};
 use sluice_tests::seen::{PATIENCE, assert_runs, environment, running, until_asked, until_live, until_state};
 use sluice_tests::service::{Delivered, Options};
 use sluice_tests::wait::until;
@@ -310,6 +310,37 @@ async fn a_release_keeps_its_pipeline_and_only_approvers_change_who_decides() ->
     ensure!(
         new.pods == 3 && new.config.iter().all(|config| config.contains("two")),
         "{new:?}"
+    );
+    service.cleanup().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_who_ask_for_the_same_release_at_once_one_is_heard() -> Result<()> {
+    // Given a release that was rolled back
+    let world = World::load().await?;
+    let ana = world.person("ana").await?;
+    let service = Delivered::new(&world, "t-at-once", &Options::default()).await?;
+    let name = service.name.as_str();
+    service.deliver(&ana, 1).await?;
+    let second = service.deliver(&ana, 2).await?;
+    ana.run(&["rollback", name, "dev"]).await?;
+    until_live(&ana, name, "dev", 1).await?;
+    // When six ask for it at once
+    let command = ["promote", name, "dev", "2"];
+    let said = try_join_all((0..6).map(|_| ana.sluice(&command))).await?;
+    // Then one is heard, the others are told that it is on its way, and there is one promotion
+    let heard = said.iter().filter(|said| said.status == 0).count();
+    ensure!(heard == 1, "{heard} were heard: {said:?}");
+    let told = said
+        .iter()
+        .filter(|said| said.status == 5 && said.err.contains("already"));
+    ensure!(told.count() == 5, "{said:?}");
+    until_live(&ana, name, "dev", 2).await?;
+    service.assert_runs(&second).await?;
+    let promotions = executions(&world, "promotion", &format!("{name}-2-dev-")).await?;
+    ensure!(
+        promotions.len() == 2,
+        "the first one and one more: {promotions:?}"
     );
     service.cleanup().await
 }

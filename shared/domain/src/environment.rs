@@ -226,6 +226,15 @@ impl Environment {
         self.lease.as_ref().is_some_and(|lease| lease.owner == *execution)
     }
 
+    /// The promotion of a release that is in the queue, or rolling out.
+    pub fn on_its_way(&self, release: ReleaseNumber) -> Option<PromotionId> {
+        let rolling = self.under_way().and_then(|rollout| rollout.promotion());
+        let mut there = rolling
+            .into_iter()
+            .chain(self.queue.iter().map(|queued| queued.id));
+        there.find(|id| id.release == release)
+    }
+
     /// The rollout that the lease's owner is doing.
     pub fn under_way(&self) -> Option<&Rollout> {
         let lease = self.lease.as_ref()?;

@@ -88,6 +88,8 @@ pub(crate) async fn follow_wish(backends: &Backends, wish: &Wish) -> Result<(), 
 }
 
 /// Wants a release in an environment, as a person's wish or as the sweep's, and starts its execution.
+///
+/// Refused where the release is on its way there already: of two who ask at once, the second is told so.
 pub async fn want_promotion(
     backends: &Backends,
     release: &Release,
@@ -97,6 +99,12 @@ pub async fn want_promotion(
 ) -> Result<Wish, Failure> {
     let wish = racing(|| async {
         let mut state = backends.table.environment(&release.service, environment).await?;
+        if let Some(there) = state.on_its_way(release.number) {
+            let name = format!("{}{}", release.service, release.number);
+            return Err(Failure::refused(format!(
+                "{name} is on its way into {environment} already, as {there}"
+            )));
+        }
         let mut transaction = Transaction::new();
         let wish = add_wish(
             backends,

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use sluice_domain::api::Answer;
 use sluice_domain::approval::names;
 use sluice_domain::environment::{Completed, Environment};
-use sluice_domain::ids::{PromotionId, ReleaseNumber};
+use sluice_domain::ids::ReleaseNumber;
 use sluice_domain::pipeline::{Action, Caller, EnvironmentSpec, Pipeline, authorise};
 use sluice_domain::promotion::Asker;
 use sluice_domain::release::Release;
@@ -136,12 +136,8 @@ fn stands_against(at: &Place, release: &Release, environment: &Environment) -> O
         ));
     }
     let rolling = environment.under_way().and_then(|rollout| rollout.promotion());
-    let there: Vec<PromotionId> = rolling
-        .into_iter()
-        .chain(environment.queue.iter().map(|queued| queued.id))
-        .collect();
-    if let Some(id) = there.iter().find(|id| id.release == number) {
-        let what = if rolling == Some(*id) {
+    if let Some(id) = environment.on_its_way(number) {
+        let what = if rolling == Some(id) {
             "is being rolled out in"
         } else {
             "is in the queue of"
