@@ -1,5 +1,6 @@
 //! What is really there: pods read from the cluster with an administrator's credentials, rows read from the table.
 
+use crate::service::Place;
 use crate::wait::until;
 use crate::{Person, World};
 use anyhow::{Context, Result, ensure};
@@ -172,5 +173,16 @@ pub async fn until_state(
             })
         },
     )
+    .await
+}
+
+/// Waits until there are pods of an image of this digest: a rollout has written the cluster.
+pub async fn until_written(world: &World, place: &Place, service: &str, digest: &str) -> Result<()> {
+    let app = format!("app={service}");
+    until(&format!("pods of {service} on {digest}"), PATIENCE, || async {
+        let found = running(world, &place.cluster, &place.namespace, &app).await?;
+        let there = found.specs.iter().any(|image| image.ends_with(digest));
+        Ok(if there { Ok(()) } else { Err(format!("{found:?}")) })
+    })
     .await
 }

@@ -7,7 +7,7 @@ use sluice_local::faults::{Action, Rule};
 use sluice_local::image::Image;
 use sluice_tests::act::{held, sweep};
 use sluice_tests::outside::{executions, stop};
-use sluice_tests::seen::{PATIENCE, assert_runs, running, until_asked, until_live};
+use sluice_tests::seen::{PATIENCE, assert_runs, until_asked, until_live, until_written};
 use sluice_tests::service::{Delivered, Options, Place};
 use sluice_tests::wait::until;
 use sluice_tests::{Person, Said, World};
@@ -526,17 +526,7 @@ impl Scene {
     /// Waits until the cluster has pods of a release.
     async fn until_written(&self, number: u64) -> Result<()> {
         let digest = self.digest(number).await?;
-        let app = format!("app={}", self.delivered.name);
-        until(
-            &format!("pods of {}#{number}", self.delivered.name),
-            PATIENCE,
-            || async {
-                let found = running(&self.world, &self.first.cluster, &self.first.namespace, &app).await?;
-                let there = found.specs.iter().any(|image| image.ends_with(&digest));
-                Ok(if there { Ok(()) } else { Err(format!("{found:?}")) })
-            },
-        )
-        .await
+        until_written(&self.world, &self.first, &self.delivered.name, &digest).await
     }
 
     /// Pushes, and lets every try of Lambda to deliver the event fail.
