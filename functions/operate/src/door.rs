@@ -6,6 +6,7 @@ use crate::limits;
 use crate::place::Place;
 use jiff::Timestamp;
 use sluice_domain::api::{Answer, Request};
+use sluice_domain::ids::ReleaseNumber;
 use sluice_rollback_call::RollBack;
 use sluice_transitions::Backends;
 
@@ -67,13 +68,16 @@ pub async fn handle(
             release,
             reason,
         } => {
-            let ballot = vote::Ballot {
-                at: at(service, environment),
+            ballot(
+                door,
+                caller_arn,
+                at(service, environment),
                 release,
-                approve: true,
+                true,
                 reason,
-            };
-            vote::run(door, caller_arn, &ballot, now).await
+                now,
+            )
+            .await
         }
         Request::Reject {
             service,
@@ -81,13 +85,16 @@ pub async fn handle(
             release,
             reason,
         } => {
-            let ballot = vote::Ballot {
-                at: at(service, environment),
+            ballot(
+                door,
+                caller_arn,
+                at(service, environment),
                 release,
-                approve: false,
+                false,
                 reason,
-            };
-            vote::run(door, caller_arn, &ballot, now).await
+                now,
+            )
+            .await
         }
         Request::Abort {
             service,
@@ -124,6 +131,24 @@ pub async fn handle(
             limit,
         } => ledger::run(door, &at(service, environment), after, limit).await,
     }
+}
+
+async fn ballot(
+    door: &Door,
+    caller_arn: &str,
+    at: Place,
+    release: ReleaseNumber,
+    approve: bool,
+    reason: Option<String>,
+    now: Timestamp,
+) -> Result<Answer, OperateError> {
+    let ballot = vote::Ballot {
+        at,
+        release,
+        approve,
+        reason,
+    };
+    vote::run(door, caller_arn, &ballot, now).await
 }
 
 /// Whether a command changes nothing.

@@ -216,7 +216,6 @@ async fn bring_back(
     };
     let beginning = Beginning {
         highest_fence,
-        baseline: None,
         within: spec.rollback_within,
         pipeline: version,
     };

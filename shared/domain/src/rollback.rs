@@ -277,8 +277,6 @@ fn back(environment: &Environment) -> Course {
 pub struct Beginning {
     /// The highest fence seen in the cluster.
     pub highest_fence: Fence,
-    /// What is there now, stored; none where nothing is.
-    pub baseline: Option<Hash>,
     /// How long pods have.
     pub within: Seconds,
     /// The pipeline version it works by where the target has none.
@@ -334,11 +332,7 @@ pub fn begin(
         },
         step: None,
         fence,
-        baseline: if target.without_pods {
-            Some(Baseline::Nothing)
-        } else {
-            beginning.baseline.map(|hash| Baseline::Bundle { hash })
-        },
+        baseline: target.without_pods.then_some(Baseline::Nothing),
         target: Some(target.bundle.clone()),
         started_at: now,
         deadline: after(now, beginning.within),

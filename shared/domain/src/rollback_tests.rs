@@ -31,7 +31,6 @@ fn begun(environment: &mut Environment, to: Option<u32>) -> Vec<Record> {
     };
     let beginning = Beginning {
         highest_fence: Fence(3),
-        baseline: None,
         within: Seconds(300),
         pipeline: hash(900),
     };
@@ -148,7 +147,6 @@ fn a_restore_brings_back_what_was_live_and_blames_nothing() {
     );
     let beginning = Beginning {
         highest_fence: Fence(3),
-        baseline: None,
         within: Seconds(300),
         pipeline: hash(900),
     };

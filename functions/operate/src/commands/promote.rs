@@ -142,10 +142,15 @@ fn stands_against(at: &Place, release: &Release, environment: &Environment) -> O
         } else {
             "is in the queue of"
         };
-        return Some(refused(
-            format!("{name} {what} {place} already."),
-            at.follow(number),
-        ));
+        // One that waits only because automatic promotion is held goes on when it is not.
+        let (held, next) = match &environment.hold {
+            Some(hold) if rolling != Some(id) => (
+                format!(" Automatic promotion is held by {}: {}.", hold.by, hold.reason),
+                at.command("unhold"),
+            ),
+            _ => (String::new(), at.follow(number)),
+        };
+        return Some(refused(format!("{name} {what} {place} already.{held}"), next));
     }
     let is_live = environment
         .live
