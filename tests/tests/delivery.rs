@@ -161,7 +161,7 @@ async fn a_first_release_that_fails_leaves_what_was_there_as_it_was() -> Result<
         exposed: true,
         ..Options::default()
     };
-    let service = Delivered::unapplied(&world, "t-before", &options).await?;
+    let service = Delivered::unapplied(&world, "t-was-there", &options).await?;
     let (name, place) = (service.name.as_str(), service.place("dev")?);
     let old = service.push(&Image::new("before"), &["by-hand"]).await?;
     let client = world.local.cluster(&place.cluster)?.admin().await?;

@@ -75,8 +75,10 @@ async fn apply(
             complete(backends, service, name, &execution, now).await?;
             Some(format!("{execution} is completed"))
         }
-        Repair::Restore(why) => call(roll_back, environment, true, why, now).await?,
-        Repair::RollBackAgain(why) => call(roll_back, environment, restores(environment), why, now).await?,
+        Repair::Restore(why) => call(backends, roll_back, environment, true, why, now).await?,
+        Repair::RollBackAgain(why) => {
+            call(backends, roll_back, environment, restores(environment), why, now).await?
+        }
         Repair::Wake(id) => wake_if_due(backends, service, name, id, now)
             .await?
             .then(|| format!("{id} is woken")),
@@ -145,6 +147,7 @@ fn restores(environment: &Environment) -> bool {
 
 /// Calls `roll-back`. The request is named after the holder that is gone, so that two sweeps are one call.
 async fn call(
+    backends: &Backends,
     roll_back: &RollBack,
     environment: &Environment,
     restore: bool,
@@ -164,8 +167,22 @@ async fn call(
         restore,
         expires: now.as_second().saturating_add(REQUEST_KEPT),
     };
-    let answer = roll_back.call(request).await?;
-    Ok(Some(answer.message))
+    let owner = |environment: &Environment| environment.under_way().map(|rollout| rollout.owner.clone());
+    match roll_back.call(request).await {
+        Ok(answer) => Ok(Some(answer.message)),
+        Err(error) => {
+            // Another sweep, or a person, may have been faster: then what was to be undone is undone.
+            let since = backends
+                .table
+                .environment(&environment.service, &environment.name)
+                .await?;
+            if owner(&since) == owner(environment) {
+                return Err(error.into());
+            }
+            tracing::info!(%error, service = %environment.service, environment = %environment.name, "somebody was faster");
+            Ok(None)
+        }
+    }
 }
 
 /// How each execution that matters here stands.
