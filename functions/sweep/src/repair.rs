@@ -177,7 +177,7 @@ async fn call(
                 .environment(&environment.service, &environment.name)
                 .await?;
             if owner(&since) == owner(environment) {
-                return Err(error.into());
+                return Err(error);
             }
             tracing::info!(%error, service = %environment.service, environment = %environment.name, "somebody was faster");
             Ok(None)
