@@ -65,25 +65,13 @@ pub async fn held(world: &World, rule: &Rule, service: &str) -> Result<Held> {
     .await
 }
 
+/// Whether this rule may be the one that holds the call; a held call comes without its body.
 fn like(held: &Held, rule: &Rule) -> bool {
-    let Rule {
-        target,
-        operation,
-        method,
-        path,
-        function,
-        action,
-        ..
-    } = rule;
-    let equal = |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
-    let within =
-        |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| found.contains(wanted));
-    equal(target, &held.call.target)
-        && equal(operation, &held.call.operation)
-        && equal(method, &held.call.method)
-        && within(path, &held.call.path)
-        && within(function, held.call.function.as_deref().unwrap_or_default())
-        && held.after == (*action == Action::HoldAfter)
+    let rule = Rule {
+        body: None,
+        ..rule.clone()
+    };
+    rule.matches(&held.call) && held.after == (rule.action == Action::HoldAfter)
 }
 
 fn is_for(world: &World, held: &Held, service: &str) -> bool {

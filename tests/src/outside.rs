@@ -3,7 +3,6 @@
 use crate::wait::until;
 use crate::{Person, World};
 use anyhow::{Context, Result, ensure};
-use aws_sdk_lambda::primitives::Blob;
 use serde_json::{Value, json};
 use std::time::{Duration, SystemTime};
 
@@ -12,19 +11,9 @@ const SOON: Duration = Duration::from_secs(60);
 
 /// Invokes a function, by its crate's name, and answers what it answered; one that failed is an error.
 pub async fn invoke(world: &World, function: &str, payload: &Value) -> Result<Value> {
-    let arn = world
-        .local
-        .sluice()?
-        .functions
-        .get(function)
-        .with_context(|| format!("no function {function}"))?;
-    let client = aws_sdk_lambda::Client::new(&world.config);
-    let payload = Blob::new(serde_json::to_vec(payload)?);
-    let said = client.invoke().function_name(arn).payload(payload).send().await?;
-    let answer = said.payload.map(Blob::into_inner).unwrap_or_default();
-    let text = String::from_utf8_lossy(&answer);
-    ensure!(said.function_error.is_none(), "{function} failed: {text}");
-    serde_json::from_str(&text).with_context(|| format!("{function} answered no JSON: {text}"))
+    let (said, failed) = crate::act::invoke(world, function, payload).await?;
+    ensure!(failed.is_none(), "{function} failed: {said}");
+    Ok(said)
 }
 
 /// Sweeps one service, as the end of one of its executions does.

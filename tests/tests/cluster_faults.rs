@@ -4,7 +4,7 @@
 
 mod kubernetes;
 
-use kubernetes::identity::{address, clusters, with_role};
+use kubernetes::identity::{Role, address, clusters, with_role};
 use kubernetes::{NAME, PATIENCE, Place, manifest};
 use serde_json::json;
 use sluice_cluster::{ClusterError, Namespace, WaitEnd};
@@ -12,6 +12,7 @@ use sluice_domain::bundle::Bundle;
 use sluice_domain::ids::Fence;
 use sluice_domain::workload::{Leaving, Verdict, verdict};
 use sluice_local::faults::{Action, Rule};
+use sluice_tests::wait::until;
 
 impl Place {
     /// Calls with this method to this kind in the test's own namespace.
@@ -49,16 +50,21 @@ impl Place {
     async fn drop_next(&self, rule: Rule) {
         self.local.faults().add(rule).await.unwrap();
         let here = format!("/namespaces/{}/", self.name);
-        let limit = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            let held = self.local.faults().held().await.unwrap();
-            if let Some(held) = held.iter().find(|held| held.call.path.contains(&here)) {
-                return self.local.faults().drop_call(held).await.unwrap();
-            }
-            assert!(tokio::time::Instant::now() < limit, "no call was held");
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        }
+        let held = until("a held call", PATIENCE, || async {
+            let held = self.local.faults().held().await?;
+            let mine = held.iter().find(|held| held.call.path.contains(&here));
+            Ok(mine.cloned().ok_or_else(|| format!("{held:?}")))
+        });
+        self.local.faults().drop_call(&held.await.unwrap()).await.unwrap();
     }
+}
+
+/// The place, by a role that it lets in.
+async fn connected(place: &Place, role: &Role) -> Namespace {
+    clusters(place)
+        .connect(&address(place, Some(role)))
+        .await
+        .unwrap()
 }
 
 async fn bundle(place: &Place) -> Bundle {
@@ -77,10 +83,7 @@ async fn passes(here: &Namespace, bundle: &Bundle) {
 #[tokio::test]
 async fn a_token_that_is_not_accepted_is_replaced_once() {
     with_role(true, |place, role| async move {
-        let here = clusters(&place)
-            .connect(&address(&place, Some(&role)))
-            .await
-            .unwrap();
+        let here = connected(&place, &role).await;
         place.fails(place.calls("GET", "replicasets"), 401).await;
         here.observe(&[NAME.to_owned()]).await.unwrap();
         assert_eq!(place.fired("replicasets").await, 1);
@@ -95,10 +98,7 @@ async fn a_token_that_is_not_accepted_is_replaced_once() {
 #[tokio::test]
 async fn a_write_whose_answer_is_lost_is_not_repeated() {
     with_role(true, |place, role| async move {
-        let here = clusters(&place)
-            .connect(&address(&place, Some(&role)))
-            .await
-            .unwrap();
+        let here = connected(&place, &role).await;
         let bundle = bundle(&place).await;
         here.apply(&bundle, Fence(1)).await.unwrap();
         for (fence, action, written) in [(2, Action::HoldAfter, false), (3, Action::HoldBefore, true)] {
@@ -116,10 +116,7 @@ async fn a_write_whose_answer_is_lost_is_not_repeated() {
 #[tokio::test]
 async fn a_creation_whose_answer_is_lost_is_not_repeated() {
     with_role(true, |place, role| async move {
-        let here = clusters(&place)
-            .connect(&address(&place, Some(&role)))
-            .await
-            .unwrap();
+        let here = connected(&place, &role).await;
         place.create_config("web", "value").await;
         let manifest = kubernetes::manifest_with_config("web");
         let bundle = place.plan(&place.release(1, &[]).await, vec![manifest]).await;
@@ -144,10 +141,7 @@ async fn a_creation_whose_answer_is_lost_is_not_repeated() {
 #[tokio::test]
 async fn a_watch_that_breaks_is_taken_up_again() {
     with_role(true, |place, role| async move {
-        let here = clusters(&place)
-            .connect(&address(&place, Some(&role)))
-            .await
-            .unwrap();
+        let here = connected(&place, &role).await;
         let bundle = bundle(&place).await;
         for (status, kind) in [(500, "pods"), (410, "pods"), (401, "pods"), (503, "replicasets")] {
             place.fails(place.calls("GET", kind), status).await;
@@ -165,10 +159,7 @@ async fn a_watch_that_breaks_is_taken_up_again() {
 #[tokio::test]
 async fn what_waiting_does_not_heal_ends_the_wait() {
     with_role(true, |place, role| async move {
-        let here = clusters(&place)
-            .connect(&address(&place, Some(&role)))
-            .await
-            .unwrap();
+        let here = connected(&place, &role).await;
         place.fails(place.calls("GET", "pods"), 403).await;
         let end = here
             .wait_for(&[NAME.to_owned()], PATIENCE, Fence(1), |_| false)

@@ -7,7 +7,7 @@ use kube::api::{Api, PostParams};
 use serde_json::json;
 use sluice_local::image::Image;
 use sluice_tests::World;
-use sluice_tests::seen::{assert_runs, running, until_asked, until_live, until_state};
+use sluice_tests::seen::{running, until_asked, until_live, until_state};
 use sluice_tests::service::{Delivered, Options};
 
 #[tokio::test]
@@ -40,14 +40,7 @@ async fn a_rolled_back_environment_has_its_old_configuration() -> Result<()> {
     ana.run(&["rollback", &service.name, "dev"]).await?;
     until_live(&ana, &service.name, "dev", 1).await?;
     // Then both the image and the configuration are the first release's
-    let back = assert_runs(
-        &world,
-        &place.cluster,
-        &place.namespace,
-        &service.name,
-        &first.digest,
-    )
-    .await?;
+    let back = service.assert_runs(&first).await?;
     ensure!(
         back.config.len() == 1 && back.config.iter().all(|config| config.contains("one")),
         "{back:?}"
@@ -75,15 +68,7 @@ async fn an_index_is_one_release_and_a_rejected_one_goes_no_further() -> Result<
     let index = pusher.push_index(&images, &["abcdef0", "latest"]).await?;
     // Then dev runs the index, and staging waits
     until_live(&ana, &service.name, "dev", 1).await?;
-    let place = service.place("dev")?;
-    assert_runs(
-        &world,
-        &place.cluster,
-        &place.namespace,
-        &service.name,
-        &index.digest,
-    )
-    .await?;
+    service.assert_runs(&index).await?;
     until_asked(&ana, &service.name, "staging", 1).await?;
     // When somebody who is no approver says yes, then it is refused; when Ana says no, it is over
     let said = carl
@@ -140,14 +125,7 @@ async fn a_failed_first_release_is_scaled_to_zero() -> Result<()> {
     ensure!(left.pods == 0, "{left:?}");
     let good = service.push(&Image::new("empty 2"), &["2222222"]).await?;
     until_live(&ana, &service.name, "dev", 2).await?;
-    let runs = assert_runs(
-        &world,
-        &place.cluster,
-        &place.namespace,
-        &service.name,
-        &good.digest,
-    )
-    .await?;
+    let runs = service.assert_runs(&good).await?;
     ensure!(runs.pods == 2, "{runs:?}");
     service.cleanup().await
 }

@@ -106,15 +106,7 @@ async fn a_push_whose_event_is_lost_is_found_by_the_sweep() -> Result<()> {
     sweep(&world, &service.name).await?;
     // Then it is the same release as if the event had come, and a second sweep finds nothing
     until_live(&ana, &service.name, "dev", 1).await?;
-    let place = service.place("dev")?;
-    assert_runs(
-        &world,
-        &place.cluster,
-        &place.namespace,
-        &service.name,
-        &pushed.digest,
-    )
-    .await?;
+    service.assert_runs(&pushed).await?;
     sweep(&world, &service.name).await?;
     let all = releases(&ana, &service.name).await?;
     ensure!(
@@ -162,25 +154,10 @@ async fn an_older_image_that_is_found_late_is_recorded_and_goes_nowhere() -> Res
         "{all:?}"
     );
     until_live(&ana, &service.name, "dev", 1).await?;
-    let place = service.place("dev")?;
-    assert_runs(
-        &world,
-        &place.cluster,
-        &place.namespace,
-        &service.name,
-        &newer.digest,
-    )
-    .await?;
+    service.assert_runs(&newer).await?;
     ana.run(&["promote", &service.name, "dev", "2"]).await?;
     until_live(&ana, &service.name, "dev", 2).await?;
-    assert_runs(
-        &world,
-        &place.cluster,
-        &place.namespace,
-        &service.name,
-        &older.digest,
-    )
-    .await?;
+    service.assert_runs(&older).await?;
     service.cleanup().await
 }
 
@@ -279,14 +256,7 @@ async fn a_promotion_stopped_before_its_first_write_is_aborted() -> Result<()> {
     until_asked(&ana, &service.name, "dev", 2).await?;
     ana.run(&["approve", &service.name, "dev", "2"]).await?;
     until_live(&ana, &service.name, "dev", 2).await?;
-    assert_runs(
-        &world,
-        &place.cluster,
-        &place.namespace,
-        &service.name,
-        &second.digest,
-    )
-    .await?;
+    service.assert_runs(&second).await?;
     service.cleanup().await
 }
 
@@ -315,14 +285,7 @@ async fn a_promotion_stopped_after_its_first_write_is_undone() -> Result<()> {
     sweep(&world, &service.name).await?;
     // Then every pod is on what was live before, and the next push comes through
     until_live(&ana, &service.name, "dev", 1).await?;
-    let back = assert_runs(
-        &world,
-        &place.cluster,
-        &place.namespace,
-        &service.name,
-        &good.digest,
-    )
-    .await?;
+    let back = service.assert_runs(&good).await?;
     ensure!(back.pods == 2, "{back:?}");
     let over = promotion(&ana, &service.name, "dev", 2)
         .await?
@@ -332,13 +295,6 @@ async fn a_promotion_stopped_after_its_first_write_is_undone() -> Result<()> {
     next_second().await?;
     let next = service.push(&Image::new("halfway 3"), &["3333333"]).await?;
     until_live(&ana, &service.name, "dev", 3).await?;
-    assert_runs(
-        &world,
-        &place.cluster,
-        &place.namespace,
-        &service.name,
-        &next.digest,
-    )
-    .await?;
+    service.assert_runs(&next).await?;
     service.cleanup().await
 }

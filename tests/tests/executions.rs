@@ -8,6 +8,7 @@ use aws_sdk_sfn::Client;
 use serde_json::{Value, json};
 use sluice_domain::ids::ExecutionName;
 use sluice_executions::{ExecutionStatus, Executions, Kind, MachineArn, PREEMPTED, Started, Woken};
+use sluice_tests::alone::{cleaned, unique};
 
 /// Writes its task token into the table and waits for an answer.
 fn waits(table: &str) -> Value {
@@ -50,7 +51,7 @@ async fn with_machines<Fut: Future<Output = ()>>(
     for definition in [promotion, rollback] {
         let request = client
             .create_state_machine()
-            .name(aws::unique("sluice-test"))
+            .name(unique("sluice-test"))
             .role_arn("");
         machines.push(
             request
@@ -85,7 +86,7 @@ async fn with_machines<Fut: Future<Output = ()>>(
                 .unwrap();
         }
     };
-    aws::cleaned(
+    cleaned(
         test(client.clone(), Executions::new(client.clone(), first, second)),
         cleanup,
     )

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sluice_domain::canonical::sha256_hex;
 use sluice_domain::ids::{Digest, Repository};
 use sluice_registry::{Registry, RegistryError};
+use sluice_tests::alone::{cleaned, unique};
 
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
@@ -23,7 +24,7 @@ struct Place {
 
 async fn with_repository<Fut: Future<Output = ()>>(test: impl FnOnce(std::rc::Rc<Place>) -> Fut) {
     let client = Client::new(&aws::config().await);
-    let name = Repository::parse(&aws::unique("sluice-test/image")).unwrap();
+    let name = Repository::parse(&unique("sluice-test/image")).unwrap();
     client
         .create_repository()
         .repository_name(name.as_str())
@@ -43,7 +44,7 @@ async fn with_repository<Fut: Future<Output = ()>>(test: impl FnOnce(std::rc::Rc
             .await
             .unwrap();
     };
-    aws::cleaned(test(place), cleanup).await;
+    cleaned(test(place), cleanup).await;
 }
 
 fn digest_of(bytes: &str) -> Digest {

@@ -228,11 +228,15 @@ impl Environment {
 
     /// The promotion of a release that is in the queue, or rolling out.
     pub fn on_its_way(&self, release: ReleaseNumber) -> Option<PromotionId> {
+        self.on_their_way().find(|id| id.release == release)
+    }
+
+    /// The promotion that is rolling out, and those in the queue, in their order.
+    pub fn on_their_way(&self) -> impl Iterator<Item = PromotionId> {
         let rolling = self.under_way().and_then(|rollout| rollout.promotion());
-        let mut there = rolling
+        rolling
             .into_iter()
-            .chain(self.queue.iter().map(|queued| queued.id));
-        there.find(|id| id.release == release)
+            .chain(self.queue.iter().map(|queued| queued.id))
     }
 
     /// The rollout that the lease's owner is doing.

@@ -14,8 +14,7 @@ use aws_smithy_runtime_api::client::http::{
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
-use futures::FutureExt;
-use std::panic::{AssertUnwindSafe, resume_unwind};
+use sluice_tests::alone::{cleaned, unique};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -103,27 +102,6 @@ impl HttpConnector for DeafConnector {
             }
         })
     }
-}
-
-/// A name that no other test and no other run uses.
-pub fn unique(prefix: &str) -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let nanoseconds = std::time::SystemTime::UNIX_EPOCH
-        .elapsed()
-        .unwrap()
-        .subsec_nanos();
-    format!(
-        "{prefix}-{}-{nanoseconds}-{}",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    )
-}
-
-/// Runs a test, then cleans up, however the test ended.
-pub async fn cleaned<T>(test: impl Future<Output = T>, cleanup: impl Future<Output = ()>) -> T {
-    let outcome = AssertUnwindSafe(test).catch_unwind().await;
-    cleanup.await;
-    outcome.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
 /// Runs a test with a new empty table, laid out like the template's.

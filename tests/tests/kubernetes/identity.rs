@@ -1,10 +1,9 @@
 //! Roles of EKS, and clusters that are reached by them: through the proxy that DescribeCluster answers.
 
 use super::{Place, in_namespace};
-use futures::FutureExt;
 use serde_json::{Value, json};
 use sluice_cluster::{ClusterAddress, Clusters};
-use std::panic::{AssertUnwindSafe, resume_unwind};
+use sluice_tests::alone::cleaned;
 use std::sync::Arc;
 use tokio::process::Command;
 
@@ -21,11 +20,10 @@ pub async fn with_role<Fut: Future<Output = ()>>(
 ) {
     in_namespace(|place| async move {
         let role = Arc::new(Role::create(&place, has_entry).await);
-        let outcome = AssertUnwindSafe(test(place.clone(), role.clone()))
-            .catch_unwind()
-            .await;
-        role.delete(&place, has_entry).await;
-        outcome.unwrap_or_else(|panic| resume_unwind(panic));
+        let cleanup = role.delete(&place, has_entry);
+        // On the heap: a test that holds several calls at once is larger than a test thread's stack.
+        let test = Box::pin(test(place.clone(), role.clone()));
+        cleaned(test, cleanup).await;
     })
     .await;
 }

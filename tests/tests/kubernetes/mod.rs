@@ -12,7 +12,6 @@
 
 pub mod identity;
 
-use futures::FutureExt;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -28,8 +27,7 @@ use sluice_domain::release::Release;
 use sluice_domain::workload::{Leaving, Observation, Verdict, verdict};
 use sluice_local::image::{Image, Pusher};
 use sluice_local::{Cluster, Environment};
-use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::sync::atomic::{AtomicU32, Ordering};
+use sluice_tests::alone::{cleaned, unique};
 use std::time::Duration;
 
 /// How long a rollout may take here, with room for a busy machine. Not a measure of speed.
@@ -59,7 +57,7 @@ pub struct Place {
 pub async fn in_namespace<Fut: Future<Output = ()>>(test: impl FnOnce(std::sync::Arc<Place>) -> Fut) {
     let local = Environment::load().unwrap();
     let cluster = local.clusters[0].clone();
-    let name = cluster.create_test_namespace(&unique()).await.unwrap();
+    let name = cluster.create_test_namespace(&unique("cluster")).await.unwrap();
     let admin = cluster.admin().await.unwrap();
     let member = member(&cluster).await;
     let sluice = Namespace::with_client(member.clone(), &cluster.name, &name);
@@ -71,24 +69,8 @@ pub async fn in_namespace<Fut: Future<Output = ()>>(test: impl FnOnce(std::sync:
         member,
         sluice,
     };
-    let outcome = AssertUnwindSafe(test(std::sync::Arc::new(place)))
-        .catch_unwind()
-        .await;
-    cluster.delete_namespace(&name).await.unwrap();
-    outcome.unwrap_or_else(|panic| resume_unwind(panic));
-}
-
-fn unique() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
-    let nanoseconds = std::time::SystemTime::UNIX_EPOCH
-        .elapsed()
-        .unwrap()
-        .subsec_nanos();
-    format!(
-        "cluster-{}-{nanoseconds}-{}",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    )
+    let cleanup = async { cluster.delete_namespace(&name).await.unwrap() };
+    cleaned(test(std::sync::Arc::new(place)), cleanup).await;
 }
 
 /// A client that the API server takes for a member of Sluice's group.

@@ -8,6 +8,7 @@ use sluice_domain::environment::Environment;
 use sluice_domain::ids::ReleaseNumber;
 use sluice_domain::release::Release;
 use sluice_table::{Table, TableError, Transaction};
+use sluice_tests::alone::unique;
 
 #[tokio::test]
 async fn of_concurrent_updates_exactly_one_wins() {
@@ -148,7 +149,7 @@ async fn a_field_that_was_spoilt_in_the_console_is_named() {
 
 #[tokio::test]
 async fn a_table_that_is_not_there_is_refused_and_not_awaited() {
-    let table = Table::new(Client::new(&aws::config().await), aws::unique("sluice-absent"));
+    let table = Table::new(Client::new(&aws::config().await), unique("sluice-absent"));
     let read = table.service(&service()).await.unwrap_err();
     let written = update(&table, &Environment::new(service(), environment("dev")))
         .await

@@ -67,13 +67,10 @@ pub async fn run(
 /// The promotion that is meant: the one of this release, else the one that has the environment, else the first in line.
 fn meant(environment: &Environment, release: Option<ReleaseNumber>) -> Option<PromotionId> {
     let rolling = environment.under_way().and_then(|rollout| rollout.promotion());
-    let mut there = rolling
-        .into_iter()
-        .chain(environment.queue.iter().map(|queued| queued.id));
     match release {
-        Some(release) => there.find(|id| id.release == release),
+        Some(release) => environment.on_its_way(release),
         None if environment.lease.is_some() && rolling.is_none() => None,
-        None => there.next(),
+        None => environment.on_their_way().next(),
     }
 }
 
