@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 fn bundle(replicas: Option<i32>, spec: Value) -> WorkloadBundle {
     WorkloadBundle {
+        kind: Default::default(),
         name: "api".into(),
         container: Some("api".into()),
         replicas,

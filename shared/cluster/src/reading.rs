@@ -92,6 +92,7 @@ fn observed(
     let mut pods: Vec<_> = pods.collect();
     pods.sort_by(|one, other| one.name.cmp(&other.name));
     ObservedDeployment {
+        kind: Default::default(),
         name: name.to_owned(),
         generation: found.metadata.generation.unwrap_or(0),
         observed_generation: status.observed_generation.unwrap_or(0),

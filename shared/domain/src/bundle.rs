@@ -26,11 +26,72 @@ pub struct Bundle {
     /// The ConfigMap copies that the templates point at.
     #[serde(default)]
     pub config_maps: Vec<ConfigCopy>,
+    /// Of a helm workload: what helm runs. `deployments` then says only what must be there afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helm: Option<HelmBundle>,
+}
+
+/// A Helm release as it runs, or is to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HelmBundle {
+    /// The release's name.
+    pub release: String,
+    /// The chart.
+    pub chart: ChartRef,
+    /// The texts of the values files, in their order; a later one wins. The last one is Sluice's own and names the image.
+    pub values: Vec<String>,
+    /// Values that come from Secrets Manager: never their content.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secret_values: Vec<SecretValue>,
+    /// The revision that this bundle was in the cluster, once it was verified there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u32>,
+    /// SHA-256 of the revision's manifest and values: what is still that revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<Hash>,
+}
+
+/// A chart of a bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChartRef {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SHA-256 of its archive, which is stored; none for a release that others installed: Helm keeps no archive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archive: Option<Hash>,
+}
+
+/// A value that comes from Secrets Manager.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SecretValue {
+    /// The value's dotted path.
+    pub path: String,
+    /// The entry's ARN.
+    pub arn: String,
+    /// The version of the entry.
+    pub version: String,
+}
+
+/// What kind of workload it is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum WorkloadKind {
+    /// apps/v1 Deployment.
+    #[default]
+    Deployment,
+    /// apps/v1 StatefulSet.
+    StatefulSet,
+    /// apps/v1 DaemonSet.
+    DaemonSet,
 }
 
 /// One Deployment of a bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkloadBundle {
+    /// What it is; of a helm workload also others than Deployments.
+    #[serde(default, skip_serializing_if = "is_deployment")]
+    pub kind: WorkloadKind,
     /// The Deployment's name.
     pub name: String,
     /// The container that takes the release's image; none where this Deployment does not take it.
@@ -42,6 +103,12 @@ pub struct WorkloadBundle {
     pub manifest: Value,
     /// The image of each container and init container, by name, that every pod must have.
     pub images: BTreeMap<String, String>,
+}
+
+// serde wants a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_deployment(kind: &WorkloadKind) -> bool {
+    *kind == WorkloadKind::Deployment
 }
 
 /// An immutable copy of a ConfigMap, named by its content: `{original}-{first 10 digits of the content's hash}`.

@@ -9,6 +9,7 @@ pub mod bundle;
 pub mod canonical;
 pub mod environment;
 pub mod gates;
+pub mod helm;
 pub mod ids;
 pub mod image_event;
 pub mod ledger;

@@ -152,6 +152,7 @@ pub fn plan_bundle(
         deployments,
         objects,
         config_maps: plan.copies.into_values().collect(),
+        helm: None,
     })
 }
 
@@ -188,6 +189,7 @@ pub fn capture_bundle(
         deployments,
         objects: objects.iter().map(without_server_fields).collect(),
         config_maps: copies.into_values().collect(),
+        helm: None,
     })
 }
 

@@ -66,6 +66,14 @@ pub(crate) fn spec(approval: Option<ApprovalSpec>) -> EnvironmentSpec {
         rollback_within: Seconds(300),
         approval,
         operators: None,
+        values: Vec::new(),
+        secret_values: Default::default(),
+        helm_role: None,
+        scale: None,
+        before: Vec::new(),
+        verify: Vec::new(),
+        hold_for: Seconds(1_800),
+        on_drift: Default::default(),
     }
 }
 
@@ -164,6 +172,7 @@ pub(crate) fn bundle(number: u32) -> Bundle {
         digest: Some(digest(number)),
         children: vec![],
         deployments: vec![WorkloadBundle {
+            kind: Default::default(),
             name: "mc-api".into(),
             container: Some("api".into()),
             replicas: Some(1),
@@ -172,6 +181,7 @@ pub(crate) fn bundle(number: u32) -> Bundle {
         }],
         objects: vec![],
         config_maps: vec![],
+        helm: None,
     }
 }
 
@@ -189,6 +199,7 @@ pub(crate) fn observed(number: u32, fence: u64) -> Observation {
         unscheduled: None,
     };
     let deployment = ObservedDeployment {
+        kind: Default::default(),
         name: "mc-api".into(),
         generation: 1,
         observed_generation: 1,

@@ -1,6 +1,6 @@
 //! What was observed of a workload in a cluster, and the verdict over it.
 
-use crate::bundle::{Bundle, WorkloadBundle};
+use crate::bundle::{Bundle, WorkloadBundle, WorkloadKind};
 use crate::ids::{Digest, Fence};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,6 +18,9 @@ pub struct Observation {
 /// A Deployment and its pods.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObservedDeployment {
+    /// What it is.
+    #[serde(default)]
+    pub kind: WorkloadKind,
     /// Its name.
     pub name: String,
     /// `metadata.generation`.

@@ -17,6 +17,7 @@ fn bundle() -> Bundle {
         digest: Some(digest("b")),
         children: vec![digest("c")],
         deployments: vec![WorkloadBundle {
+            kind: Default::default(),
             name: "api".into(),
             container: Some("api".into()),
             replicas: Some(2),
@@ -25,6 +26,7 @@ fn bundle() -> Bundle {
         }],
         objects: vec![],
         config_maps: vec![],
+        helm: None,
     }
 }
 
@@ -45,6 +47,7 @@ fn pod(name: &str, current: bool) -> ObservedPod {
 
 fn good() -> ObservedDeployment {
     ObservedDeployment {
+        kind: Default::default(),
         name: "api".into(),
         generation: 2,
         observed_generation: 2,

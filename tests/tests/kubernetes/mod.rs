@@ -128,7 +128,11 @@ impl Place {
             name: NAME.into(),
             container: Some(NAME.into()),
         }];
-        let package = EnvironmentPackage { manifests, released };
+        let package = EnvironmentPackage {
+            manifests,
+            released,
+            ..EnvironmentPackage::default()
+        };
         let observed = self.observe().await;
         let config = self
             .sluice

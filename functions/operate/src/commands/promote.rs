@@ -311,6 +311,14 @@ mod tests {
             rollback_within: Seconds(300),
             approval: None,
             operators: None,
+            values: Vec::new(),
+            secret_values: Default::default(),
+            helm_role: None,
+            scale: None,
+            before: Vec::new(),
+            verify: Vec::new(),
+            hold_for: Seconds(1_800),
+            on_drift: Default::default(),
         };
         let wish = |superseded| Wish {
             promotion: promotion("production", 43, 1, Wanted),

@@ -33,9 +33,10 @@ pub use approval_changes::{ApplyDenied, approval_changes, may_apply};
 pub use authorise::{Action, Caller, Denied, DeniedReason, authorise};
 pub use fault::{Fault, FaultKind, Faults};
 pub use model::{
-    ApprovalSpec, Checked, DeploymentWorkload, EnvironmentSpec, Person, Pipeline, Source, Strategy, Workload,
+    ApprovalSpec, ChartSource, CheckAction, CheckSpec, Checked, DeploymentWorkload, EnvironmentSpec,
+    HelmWorkload, ImageValues, OnDrift, Person, Pipeline, Source, Strategy, Workload,
 };
-pub use package::{EnvironmentPackage, Package, Packaged, ReleasedDeployment, package};
+pub use package::{ChartPackage, EnvironmentPackage, Package, Packaged, ReleasedDeployment, package};
 pub use principal::{Principal, PrincipalError};
 pub use seconds::{Seconds, SecondsError};
 pub use tag_pattern::{TagPattern, TagPatternError};

@@ -1,7 +1,7 @@
 //! What a pipeline file says, checked. Also what is stored of it.
 
 use super::{Fault, Principal, Seconds, TagPattern};
-use crate::ids::{EnvironmentName, PersonName, Repository, ServiceName};
+use crate::ids::{Digest, EnvironmentName, PersonName, Repository, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -59,10 +59,114 @@ impl Source {
 pub enum Workload {
     /// Deployments, from manifests or adopted from the cluster.
     Deployment(DeploymentWorkload),
+    /// A Helm release, by the real helm.
+    Helm(HelmWorkload),
+}
+
+/// A chart, and where it takes the release's image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HelmWorkload {
+    /// Where the chart comes from.
+    pub chart: ChartSource,
+    /// The name of the Helm release. None: the service's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub release: Option<String>,
+    /// The values that take the image.
+    pub image: ImageValues,
+    /// The values that say how many pods there are: what an environment's `scale` changes. Dotted paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<String>,
+    /// How many revisions Helm keeps.
+    pub history_limit: u32,
+}
+
+/// Where a chart comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChartSource {
+    /// A folder below the repository's root, with a `Chart.yaml`; packaged by `sluice apply`.
+    Path(String),
+    /// A chart in ECR, by digest.
+    Oci {
+        /// Registry and repository, without `oci://` and digest.
+        repository: String,
+        /// The digest of its manifest.
+        digest: Digest,
+    },
+}
+
+/// The values of a chart that take the image, as dotted paths. At least one takes the digest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageValues {
+    /// Takes the repository with its registry, without tag and digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// Takes the digest, `sha256:...`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// Takes a tag that pins the digest, `1a2b3c4@sha256:...`: for charts that join repository and tag with a colon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// Takes the whole reference, `repository@sha256:...`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
+/// Something that is run before a rollout or after it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckSpec {
+    /// What people call it: a DNS label, once in its list.
+    pub name: String,
+    /// How long it may take to answer.
+    pub timeout: Seconds,
+    /// What is run.
+    pub run: CheckAction,
+}
+
+/// What a check runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckAction {
+    /// A Kubernetes Job, from a file of the repository. It passes when the Job completes.
+    Job {
+        /// The file, relative to the repository's root.
+        file: String,
+    },
+    /// A Lambda function, invoked and awaited. It passes when it answers `{"passed": true}`.
+    Lambda {
+        /// Its ARN.
+        function: String,
+    },
+    /// An HTTPS endpoint that answers at once, or later through `sluice answer`.
+    Webhook {
+        /// Where to.
+        url: String,
+        /// The ARN of the Secrets Manager entry whose text signs the request.
+        secret: String,
+        /// Who may answer later. Empty: the environment's operators.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        answered_by: Vec<PersonName>,
+    },
+    /// `helm test` of the release; `verify` of a helm workload only.
+    HelmTest,
+}
+
+/// What is done where a release or its objects were changed by others.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDrift {
+    /// The rollout does not start.
+    #[default]
+    Stop,
+    /// It starts, and writes over the change.
+    Overwrite,
 }
 
 /// One or several Deployments of the service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DeploymentWorkload {
     /// Manifest files, relative to the repository's root. Empty where the Deployments are adopted from the cluster.
@@ -107,6 +211,47 @@ pub struct EnvironmentSpec {
     /// Who may promote, abort, roll back and hold. None: any caller that IAM lets in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operators: Option<Vec<PersonName>>,
+    /// Values files of a helm workload, relative to the repository's root; a later one wins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+    /// Values of a helm workload that come from Secrets Manager: the ARN of the entry, by the value's dotted path.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secret_values: BTreeMap<String, String>,
+    /// The role as which helm reaches the cluster, where `role` says another account. None: Sluice's own helm role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helm_role: Option<String>,
+    /// Which part of the last environment's replicas run here, in thousandths: 200 for `scale = 0.2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<u32>,
+    /// What must pass before the cluster is written, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<CheckSpec>,
+    /// What must pass after every pod is on the release, in this order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verify: Vec<CheckSpec>,
+    /// How long a check that gave no answer holds the rollout before it is given up.
+    #[serde(default = "hold_for", skip_serializing_if = "is_hold_for")]
+    pub hold_for: Seconds,
+    /// What is done where a release or its objects were changed by others.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub on_drift: OnDrift,
+}
+
+/// Half an hour: long enough for a person to look.
+pub(super) const HOLD_FOR: Seconds = Seconds(1_800);
+
+fn hold_for() -> Seconds {
+    HOLD_FOR
+}
+
+// serde wants a reference.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_hold_for(seconds: &Seconds) -> bool {
+    *seconds == HOLD_FOR
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// How a release replaces another.

@@ -5,7 +5,7 @@ use super::files::{Files, PipelineFile};
 use super::manifest::{Document, Identity, check, finding, label, text_at};
 use super::text::cut;
 use super::{DeploymentWorkload, EnvironmentSpec, Fault, FaultKind, Faults, Pipeline, Workload};
-use crate::ids::EnvironmentName;
+use crate::ids::{EnvironmentName, Hash};
 use crate::plan::config_names;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,6 +20,21 @@ const LARGEST_PACKAGE: usize = 4 << 20;
 pub struct Package {
     /// By environment; each has an entry.
     pub environments: BTreeMap<EnvironmentName, EnvironmentPackage>,
+    /// The chart of a helm workload that lies in the repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chart: Option<ChartPackage>,
+}
+
+/// A packaged chart. Its archive is stored by its hash, beside the package.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChartPackage {
+    /// Its name, by `Chart.yaml`.
+    pub name: String,
+    /// Its version, by `Chart.yaml`.
+    pub version: String,
+    /// SHA-256 of its archive, a gzipped tar as `helm package` makes one.
+    pub archive: Hash,
 }
 
 /// What is applied in one environment.
@@ -31,6 +46,13 @@ pub struct EnvironmentPackage {
     pub manifests: Vec<Value>,
     /// The Deployments that run the release. With adopted ones, those of `names`, whose container may not be known yet.
     pub released: Vec<ReleasedDeployment>,
+    /// The texts of the values files of a helm workload, in their order; a later one wins. The last may be Sluice's own,
+    /// for `scale`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+    /// The Jobs of `before` and `verify`, by the file that the pipeline names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub jobs: BTreeMap<String, Value>,
 }
 
 impl EnvironmentPackage {
@@ -73,7 +95,11 @@ pub fn package(
     text: &str,
     read_file: impl FnMut(&str) -> Result<String, String>,
 ) -> Result<Packaged, Faults> {
-    let Workload::Deployment(workload) = &pipeline.workload;
+    let nothing = DeploymentWorkload::default();
+    let workload = match &pipeline.workload {
+        Workload::Deployment(workload) => workload,
+        Workload::Helm(_) => &nothing,
+    };
     let pipeline_file = &PipelineFile {
         name: file_name,
         text,
@@ -101,10 +127,20 @@ pub fn package(
             .into_values()
             .map(|document| document.value)
             .collect();
-        environments.insert(spec.name.clone(), EnvironmentPackage { manifests, released });
+        environments.insert(
+            spec.name.clone(),
+            EnvironmentPackage {
+                manifests,
+                released,
+                ..EnvironmentPackage::default()
+            },
+        );
     }
     faults.append(&mut files.faults);
-    let package = Package { environments };
+    let package = Package {
+        environments,
+        ..Package::default()
+    };
     faults.extend(too_large(&package, pipeline_file));
     finish(package, faults)
 }

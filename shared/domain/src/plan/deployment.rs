@@ -1,7 +1,7 @@
 //! One Deployment of a bundle: from its manifest, or from the cluster.
 
 use super::{PlanFault, RELEASE_ANNOTATION};
-use crate::bundle::WorkloadBundle;
+use crate::bundle::{WorkloadBundle, WorkloadKind};
 use crate::pipeline::ReleasedDeployment;
 use crate::release::Release;
 use crate::workload::ObservedDeployment;
@@ -85,6 +85,7 @@ pub(super) fn packaged(
         Some(said.or(scaled).unwrap_or(1))
     };
     WorkloadBundle {
+        kind: WorkloadKind::Deployment,
         name: name.to_owned(),
         container,
         replicas,
@@ -121,6 +122,7 @@ fn of_cluster(found: &ObservedDeployment, mut template: Value, container: Option
     spec.retain(|key, _| !["paused", "replicas"].contains(&key.as_str()));
     spec.insert("template".to_owned(), template);
     WorkloadBundle {
+        kind: WorkloadKind::Deployment,
         name: found.name.clone(),
         container,
         replicas: (!found.autoscaled).then_some(found.wanted),

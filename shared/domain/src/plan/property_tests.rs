@@ -13,6 +13,7 @@ fn observed_after(bundle: &Bundle) -> Observation {
         let mut spec = deployment.manifest["spec"].clone();
         let template = spec.as_object_mut().unwrap().remove("template").unwrap();
         ObservedDeployment {
+            kind: Default::default(),
             name: deployment.name.clone(),
             wanted: deployment.replicas.unwrap_or(7),
             autoscaled: deployment.replicas.is_none(),

@@ -31,6 +31,8 @@ pub(super) fn package(manifests: Vec<Value>, released: &[(&str, Option<&str>)]) 
         container: container.map(str::to_owned),
     });
     EnvironmentPackage {
+        values: Vec::new(),
+        jobs: BTreeMap::new(),
         manifests,
         released: released.collect(),
     }
@@ -92,6 +94,7 @@ fn cluster_config() -> BTreeMap<String, Option<ConfigData>> {
 
 pub(super) fn observed_of(template: Value) -> ObservedDeployment {
     ObservedDeployment {
+        kind: Default::default(),
         name: "api".into(),
         generation: 1,
         observed_generation: 1,
