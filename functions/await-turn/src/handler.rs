@@ -1,6 +1,7 @@
 //! Stores the token of a promotion that waits, then looks again: what changed in between must not be slept through.
 
 use jiff::Timestamp;
+use sluice_domain::check;
 use sluice_domain::promotion::Wake;
 use sluice_domain::turn::not_yet;
 use sluice_domain::wire::{Next, NextState, Step};
@@ -28,7 +29,15 @@ pub async fn handle(backends: &Backends, step: Step, now: Timestamp) -> Result<N
     })
     .await?;
     let state = backends.table.environment(service, environment).await?;
-    match not_yet(&promotion, &state) {
+    // One that rolls out sleeps here too, while a person or a webhook is awaited.
+    let rolling = state
+        .under_way()
+        .filter(|rollout| rollout.owner == step.execution);
+    let waits = match rolling {
+        Some(rollout) => check::waits(rollout, now),
+        None => not_yet(&promotion, &state),
+    };
+    match waits {
         Some(reason) if !promotion.state.is_final() => Ok(Next::now(NextState::Wait, reason)),
         _ => {
             backends.executions.wake(token).await?;

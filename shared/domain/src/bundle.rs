@@ -150,6 +150,10 @@ impl Bundle {
     /// The same bundle with no pods: what a failed first release is brought back to.
     pub fn scaled_to_zero(&self) -> Bundle {
         let mut zero = self.clone();
+        if zero.helm.is_some() {
+            // helm takes the whole release away.
+            zero.deployments.clear();
+        }
         for deployment in &mut zero.deployments {
             deployment.replicas = Some(0);
         }

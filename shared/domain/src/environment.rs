@@ -1,6 +1,7 @@
 //! An environment's state: who holds it, what runs there, what is being done to it.
 
 use crate::bundle::Baseline;
+use crate::check::CheckRun;
 use crate::ids::{
     Digest, EnvironmentName, ExecutionName, Fence, Hash, PromotionId, ReleaseNumber, ServiceName,
 };
@@ -31,6 +32,9 @@ pub struct Environment {
     /// What the holder is doing, or the last holder did.
     #[serde(default)]
     pub rollout: Option<Rollout>,
+    /// What helm was last told to do here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub helm: Option<HelmRun>,
     /// What runs here, as last verified.
     #[serde(default)]
     pub live: Option<Live>,
@@ -93,9 +97,48 @@ pub struct Rollout {
     pub started_at: Timestamp,
     /// When the present phase must be over.
     pub deadline: Timestamp,
-    /// Why it is restoring or stuck, in a sentence.
+    /// Why it is restoring, held or stuck, in a sentence.
     #[serde(default)]
     pub reason: Option<String>,
+    /// The checks that were run for it, in order; the last one may be running.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckRun>,
+    /// Until when it waits for a person, because a check gave no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
+    /// Whether a person asked that this check be run again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asked_again: bool,
+}
+
+/// What helm was last told to do in an environment. It outlives the rollout: whoever comes next learns from it whose an
+/// unfinished revision is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HelmRun {
+    /// The fence it works under. The cluster refuses a helm of an older one.
+    pub fence: Fence,
+    /// The execution that runs it.
+    pub execution: ExecutionName,
+    /// The fence of the decision that it carries out ([`Rollout::fence`]).
+    pub decision: Fence,
+    /// The revision that it left, read back; none while it is not done.
+    #[serde(default)]
+    pub revision: Option<u32>,
+    /// SHA-256 of that revision's manifest and values.
+    #[serde(default)]
+    pub content: Option<Hash>,
+    /// Whether the release is removed: what a failed first installation is brought back to.
+    #[serde(default)]
+    pub removed: bool,
+}
+
+impl HelmRun {
+    /// Whether it has done what this decision asked for.
+    pub fn has_done(&self, rollout: &Rollout) -> bool {
+        self.execution == rollout.owner
+            && self.decision == rollout.fence
+            && (self.revision.is_some() || self.removed)
+    }
 }
 
 /// A promotion, or the way back.
@@ -210,6 +253,7 @@ impl Environment {
             fence: Fence(0),
             lease: None,
             rollout: None,
+            helm: None,
             live: None,
             adopted: None,
             completed: Vec::new(),

@@ -1,6 +1,15 @@
 //! Helm releases: what the cluster holds of them, and what is to be done with helm.
 
-use crate::ids::Fence;
+mod course;
+mod manifest;
+mod values;
+
+pub use course::{Asked, Course, course, is_drift, present};
+pub use manifest::{ManifestFault, documents, owned, workloads};
+pub use values::{nested, own_values};
+
+use crate::canonical::{canonical_json, sha256_hex};
+use crate::ids::{ExecutionName, Fence, Hash};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -81,4 +90,44 @@ impl HelmStatus {
             Self::PendingInstall | Self::PendingUpgrade | Self::PendingRollback | Self::Uninstalling
         )
     }
+}
+
+impl HelmRevision {
+    /// SHA-256 of what runs because of it: manifest and values. Two revisions of the same content are the same to a pod.
+    pub fn content(&self) -> Result<Hash, serde_json::Error> {
+        #[derive(Serialize)]
+        struct Content<'a> {
+            chart: &'a str,
+            chart_version: &'a str,
+            manifest: &'a str,
+            values: &'a Value,
+        }
+        let content = canonical_json(&Content {
+            chart: &self.chart,
+            chart_version: &self.chart_version,
+            manifest: &self.manifest,
+            values: &self.values,
+        })?;
+        Hash::parse(&sha256_hex(&content)).map_err(serde::ser::Error::custom)
+    }
+}
+
+/// What Sluice writes into a revision's description: for people, and for itself when it comes again.
+///
+/// `mc-api#42, mc-api-42-production-1 (decision 12, fence 13)`. Helm keeps at most 512 characters.
+pub fn description(
+    release: Option<&str>,
+    execution: &ExecutionName,
+    decision: Fence,
+    fence: Fence,
+) -> String {
+    let what = release.unwrap_or("what was there before");
+    format!("{what}, {execution} (decision {decision}, fence {fence})")
+}
+
+/// The decision and the fence in a description that Sluice wrote.
+pub fn read_description(description: &str) -> Option<(Fence, Fence)> {
+    let (_, tail) = description.rsplit_once("(decision ")?;
+    let (decision, fence) = tail.strip_suffix(')')?.split_once(", fence ")?;
+    Some((Fence(decision.parse().ok()?), Fence(fence.parse().ok()?)))
 }

@@ -52,6 +52,22 @@ pub enum Event {
     LeaseTaken,
     /// A rollout's first write was decided: what was there is stored.
     RolloutStarted,
+    /// A check of the environment was started.
+    CheckStarted,
+    /// A check passed.
+    CheckPassed,
+    /// A check failed.
+    CheckFailed,
+    /// A check gave no answer.
+    CheckInconclusive,
+    /// A rollout waits for a person, because a check gave no answer.
+    RolloutHeld,
+    /// A person had a check that gave no answer run again.
+    CheckAskedAgain,
+    /// What a helm that was ended left unfinished was closed, so that helm can start again.
+    HelmHealed,
+    /// A release or its objects were changed by others, and the rollout writes over that.
+    DriftOverwritten,
     /// Every pod is on the release.
     RolloutVerified,
     /// A rollout failed; what was there before is being brought back.

@@ -336,6 +336,9 @@ pub fn begin(
         target: Some(target.bundle.clone()),
         started_at: now,
         deadline: after(now, beginning.within),
+        checks: Vec::new(),
+        held_until: None,
+        asked_again: false,
         reason: call.reason.clone(),
     });
     if !call.restore {

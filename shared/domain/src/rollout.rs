@@ -1,5 +1,9 @@
 //! A rollout, decision by decision.
 
+mod decision;
+
+pub use decision::{Decision, Facts, decide};
+
 use crate::bundle::{Baseline, Bundle};
 use crate::environment::{
     COMPLETED_AT_HAND, Completed, Environment, Lease, Live, Phase, Rollout, RolloutKind, Wanted,
@@ -9,133 +13,7 @@ use crate::ledger::{Event, Record};
 use crate::pipeline::Seconds;
 use crate::promotion::{Promotion, PromotionState};
 use crate::release::Release;
-use crate::wire::Caught;
-use crate::workload::{Leaving, Observation, Verdict, verdict};
 use jiff::{SignedDuration, Timestamp};
-
-/// What an execution does next to its environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
-    /// Store what is there and what is to be, and write the target bundle.
-    Begin,
-    /// Nothing was written, and nothing will be: the rollout is over.
-    Abandon(String),
-    /// The recorded bundle is not wholly in the cluster: write it (again), with the recorded fence.
-    Apply,
-    /// Wait for pods.
-    Await(String),
-    /// Every pod is on the release.
-    Verify,
-    /// Bring back what was there before.
-    Restore(String),
-    /// What was there before is back.
-    Restored,
-    /// Neither forward nor back works: a person is needed.
-    Stick(String),
-    /// The rollout is over; its phase says how.
-    Over,
-}
-
-/// Decides from what is recorded and what was observed. `wanted` is the bundle of the present phase
-/// ([`Rollout::wanted`]); `caught` is the error that ended the step before, after all its retries.
-pub fn decide(
-    rollout: &Rollout,
-    wanted: Option<&Bundle>,
-    observed: &Observation,
-    caught: Option<&Caught>,
-    now: Timestamp,
-) -> Decision {
-    let Some(wanted) = wanted else {
-        return match (rollout.phase, caught.and_then(hopeless)) {
-            (Phase::Starting, Some(reason)) => Decision::Abandon(reason),
-            (Phase::Starting, None) if now >= rollout.deadline => {
-                Decision::Abandon("its time was over before it began".into())
-            }
-            (Phase::Starting, None) => Decision::Begin,
-            (Phase::Rolling | Phase::Restoring, _) => {
-                Decision::Stick("no bundle is recorded for this phase".into())
-            }
-            _ => Decision::Over,
-        };
-    };
-    match rollout.phase {
-        Phase::Rolling | Phase::Restoring => in_cluster(rollout, wanted, observed, caught, now),
-        Phase::Starting => Decision::Begin,
-        Phase::Verified | Phase::Restored | Phase::Stuck => Decision::Over,
-    }
-}
-
-fn in_cluster(
-    rollout: &Rollout,
-    wanted: &Bundle,
-    observed: &Observation,
-    caught: Option<&Caught>,
-    now: Timestamp,
-) -> Decision {
-    let late = now >= rollout.deadline;
-    if let Some(reason) = caught.and_then(hopeless) {
-        return give_up(rollout, reason);
-    }
-    if !is_applied(wanted, observed, rollout.fence) {
-        let reason = "the cluster could not be written in time".to_owned();
-        return if late {
-            give_up(rollout, reason)
-        } else {
-            Decision::Apply
-        };
-    }
-    let leaving = if late {
-        Leaving::LeftAlone
-    } else {
-        Leaving::Awaited
-    };
-    match verdict(wanted, observed, leaving) {
-        Verdict::Passed if rollout.phase == Phase::Rolling => Decision::Verify,
-        Verdict::Passed => Decision::Restored,
-        Verdict::Failed(reason) => give_up(rollout, reason),
-        Verdict::Inconclusive(reason) if late => give_up(rollout, format!("not ready in time: {reason}")),
-        Verdict::Inconclusive(reason) => Decision::Await(reason),
-    }
-}
-
-/// A promotion's rollout that fails goes back; the way back that fails needs a person.
-fn give_up(rollout: &Rollout, reason: String) -> Decision {
-    match (rollout.phase, &rollout.kind) {
-        (Phase::Rolling, RolloutKind::Promotion { .. }) => Decision::Restore(reason),
-        _ => Decision::Stick(reason),
-    }
-}
-
-/// Whether every Deployment of the bundle carries the decision's fence: it is the last thing that is written.
-fn is_applied(wanted: &Bundle, observed: &Observation, fence: Fence) -> bool {
-    wanted.deployments.iter().all(|deployment| {
-        observed
-            .deployments
-            .iter()
-            .any(|found| found.name == deployment.name && found.fence == fence)
-    })
-}
-
-/// An error that trying again does not mend. Others are left to the deadline.
-fn hopeless(caught: &Caught) -> Option<String> {
-    let hopeless = matches!(caught.error.as_str(), "Refused" | "Invalid" | "Internal");
-    hopeless.then(|| {
-        caught
-            .cause
-            .as_deref()
-            .and_then(sentence)
-            .unwrap_or_else(|| caught.error.clone())
-    })
-}
-
-/// The sentence in a Lambda error's JSON: `{"errorType", "errorMessage"}`; other text as it is.
-fn sentence(cause: &str) -> Option<String> {
-    let parsed: Option<serde_json::Value> = serde_json::from_str(cause).ok();
-    let message = parsed
-        .as_ref()
-        .and_then(|value| value.get("errorMessage")?.as_str());
-    Some(message.unwrap_or(cause).chars().take(500).collect())
-}
 
 /// Takes the lease for a promotion whose turn it is. The cluster has not been written.
 pub fn take_lease(
@@ -164,6 +42,9 @@ pub fn take_lease(
         started_at: now,
         deadline: after(now, timeout),
         reason: None,
+        checks: Vec::new(),
+        held_until: None,
+        asked_again: false,
     });
     Record {
         event: Event::LeaseTaken,
@@ -211,9 +92,22 @@ pub fn begin(
     rollout.baseline = Some(beginning.baseline);
     rollout.target = Some(beginning.target);
     rollout.deadline = after(now, beginning.timeout);
+    rollout.reason = None;
     let record = record(rollout, Event::RolloutStarted, Some(fence), None);
     environment.fence = fence;
     Some(record)
+}
+
+/// Records what helm would run, before anything is written: what is there and what is to be.
+pub fn prepared(environment: &mut Environment, baseline: Baseline, target: Hash) -> bool {
+    match environment.rollout.as_mut() {
+        Some(rollout) if rollout.phase == Phase::Starting => {
+            rollout.baseline = Some(baseline);
+            rollout.target = Some(target);
+            true
+        }
+        _ => false,
+    }
 }
 
 /// Records that what was there before is brought back.
@@ -232,6 +126,7 @@ pub fn restore(
     rollout.fence = fence;
     rollout.deadline = after(now, within);
     rollout.reason = Some(reason.to_owned());
+    rollout.held_until = None;
     let record = record(rollout, Event::RestoreStarted, Some(fence), Some(reason));
     environment.fence = fence;
     Some(record)
@@ -248,6 +143,7 @@ pub fn reach(
     let rollout = environment.rollout.as_mut()?;
     rollout.phase = phase;
     rollout.step = Some(step);
+    rollout.held_until = None;
     if let Some(captured) = captured {
         rollout.target = Some(captured);
     }
@@ -259,7 +155,10 @@ pub fn reach(
         Phase::Stuck => Event::RolloutStuck,
         _ => Event::Restored,
     };
-    let reason = rollout.reason.clone().filter(|_| phase != Phase::Verified);
+    if phase == Phase::Verified {
+        rollout.reason = None;
+    }
+    let reason = rollout.reason.clone();
     Some(record(rollout, event, None, reason.as_deref()))
 }
 

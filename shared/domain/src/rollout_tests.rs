@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 use super::*;
 use crate::ids::ReleaseNumber;
+use crate::pipeline::EnvironmentSpec;
 use crate::samples::*;
-use crate::workload::PodProblem;
+use crate::wire::Caught;
+use crate::workload::{Observation, PodProblem};
 use proptest::prelude::*;
 
 fn rollout_in(phase: Phase) -> Rollout {
@@ -17,7 +19,28 @@ fn decide_at(phase: Phase, observed: &Observation, caught: Option<&Caught>, seco
         Phase::Rolling | Phase::Verified => Some(bundle(2)),
         _ => Some(bundle(1)),
     };
-    decide(&rollout, wanted.as_ref(), observed, caught, at(second))
+    decide(
+        facts(&rollout, wanted.as_ref(), observed, caught, &spec(None)),
+        at(second),
+    )
+}
+
+fn facts<'a>(
+    rollout: &'a Rollout,
+    wanted: Option<&'a Bundle>,
+    observed: &'a Observation,
+    caught: Option<&'a Caught>,
+    spec: &'a EnvironmentSpec,
+) -> Facts<'a> {
+    Facts {
+        rollout,
+        wanted,
+        observed,
+        spec,
+        is_helm: false,
+        helm: None,
+        caught,
+    }
 }
 
 fn crash(number: u32, fence: u64) -> Observation {
@@ -112,7 +135,10 @@ fn a_rollback_that_fails_needs_a_person() {
         by: "ana".into(),
         restore: false,
     };
-    let decision = decide(&rollout, Some(&bundle(2)), &crash(2, 7), None, at(1));
+    let decision = decide(
+        facts(&rollout, Some(&bundle(2)), &crash(2, 7), None, &spec(None)),
+        at(1),
+    );
     assert!(matches!(decision, Decision::Stick(_)), "{decision:?}");
 }
 

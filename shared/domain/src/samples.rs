@@ -157,6 +157,9 @@ pub(crate) fn rolling(mut environment: Environment, number: u32, phase: Phase) -
         target: (phase != Phase::Starting).then(|| hash(number)),
         started_at: at(0),
         deadline: at(600),
+        checks: Vec::new(),
+        held_until: None,
+        asked_again: false,
         reason: None,
     });
     environment

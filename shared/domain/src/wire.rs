@@ -118,6 +118,12 @@ pub enum NextState {
     Proceed,
     /// The lease is taken.
     Taken,
+    /// Run helm.
+    Helm,
+    /// Run a check.
+    Check,
+    /// Wait for a person, or for the later answer of a webhook.
+    Answer,
     /// Await pods.
     Pods,
     /// The rollout is over: verified, or restored.

@@ -1,0 +1,196 @@
+//! What helm is to do, given what the cluster holds of the release.
+
+use super::{HelmRevision, HelmStatus, read_description};
+use crate::bundle::HelmBundle;
+use crate::ids::Fence;
+
+/// What helm is to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Course {
+    /// Nothing: this revision is what the decision asked for.
+    Done(u32),
+    /// Nothing: the release is not there, and is not to be.
+    Gone,
+    /// Wait: somebody else's helm is at work, or was.
+    Busy(String),
+    /// First close this revision, whose writer can write no more; then look again.
+    Heal {
+        /// The revision.
+        revision: u32,
+        /// What is said of it.
+        why: String,
+    },
+    /// Bring this revision back.
+    Rollback(u32),
+    /// Install the bundle, or upgrade to it.
+    Upgrade,
+    /// Take the release away.
+    Uninstall,
+    /// It cannot be done.
+    Impossible(String),
+}
+
+/// What is asked of helm.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// What is to run; none where the release is to be taken away.
+    pub wanted: Option<&'a HelmBundle>,
+    /// The fence of the decision.
+    pub decision: Fence,
+    /// The fence that helm would work under: every older one can write no more.
+    pub fence: Fence,
+}
+
+/// What helm is to do. `revisions` is what the cluster holds, newest first.
+pub fn course(revisions: &[HelmRevision], asked: Asked<'_>) -> Course {
+    let latest = revisions.first();
+    let Some(wanted) = asked.wanted else {
+        return removal(latest, asked.fence);
+    };
+    if let Some(latest) = latest {
+        if latest.status == HelmStatus::Deployed && decision_of(latest) == Some(asked.decision) {
+            return Course::Done(latest.revision);
+        }
+        if latest.status.is_pending() {
+            return unfinished(latest, asked.fence);
+        }
+    }
+    if let Some(revision) = same_content(revisions, wanted) {
+        return Course::Rollback(revision);
+    }
+    if wanted.chart.archive.is_some() {
+        return Course::Upgrade;
+    }
+    let gone = wanted
+        .revision
+        .map_or_else(String::new, |revision| format!(" {revision}"));
+    Course::Impossible(format!(
+        "revision{gone} of the Helm release {} is no longer in its history, and it was not Sluice that installed its chart \
+         {} {}: install that chart by hand, or promote a release",
+        wanted.release, wanted.chart.name, wanted.chart.version
+    ))
+}
+
+fn removal(latest: Option<&HelmRevision>, fence: Fence) -> Course {
+    match latest {
+        None => Course::Gone,
+        Some(latest) if latest.status == HelmStatus::Uninstalled => Course::Gone,
+        Some(latest) if latest.status == HelmStatus::Uninstalling => Course::Uninstall,
+        Some(latest) if latest.status.is_pending() => unfinished(latest, fence),
+        Some(_) => Course::Uninstall,
+    }
+}
+
+/// Helm refuses to start beside an unfinished revision. One that Sluice began under an older fence has lost its writer: the
+/// cluster refuses whatever it still sends. Of any other, nobody can say whether its helm still runs.
+fn unfinished(latest: &HelmRevision, fence: Fence) -> Course {
+    let HelmRevision {
+        name,
+        revision,
+        status,
+        ..
+    } = latest;
+    match writer_of(latest) {
+        Some(writer) if writer < fence => Course::Heal {
+            revision: *revision,
+            why: format!(
+                "revision {revision} was left {status} by a helm that was ended (fence {writer}, now {fence})"
+            ),
+        },
+        _ => {
+            let since = latest
+                .deployed_at
+                .map_or_else(String::new, |at| format!(" since {at}"));
+            Course::Busy(format!(
+                "the Helm release {name} is {status}{since}, and it was not Sluice that began revision {revision}: wait for \
+                 that helm to end. If it is gone, `helm rollback {name}` closes it"
+            ))
+        }
+    }
+}
+
+/// The fence under which Sluice made a revision.
+fn writer_of(revision: &HelmRevision) -> Option<Fence> {
+    revision
+        .fence
+        .or_else(|| read_description(&revision.description).map(|(_, fence)| fence))
+}
+
+fn decision_of(revision: &HelmRevision) -> Option<Fence> {
+    read_description(&revision.description).map(|(decision, _)| decision)
+}
+
+/// The revision that the bundle was, or another of the same content; none where the history has none.
+fn same_content(revisions: &[HelmRevision], wanted: &HelmBundle) -> Option<u32> {
+    let content = wanted.content.as_ref()?;
+    let same = |revision: &&HelmRevision| {
+        revision.status != HelmStatus::Uninstalled && revision.content().is_ok_and(|found| found == *content)
+    };
+    let exact = revisions
+        .iter()
+        .find(|revision| wanted.revision == Some(revision.revision));
+    exact
+        .filter(same)
+        .or_else(|| revisions.iter().find(same))
+        .map(|revision| revision.revision)
+}
+
+/// What runs now: the newest deployed revision; else the newest that others made and that did not succeed, as its objects
+/// may be there. `revisions` is newest first.
+pub fn present(revisions: &[HelmRevision]) -> Option<&HelmRevision> {
+    let deployed = revisions
+        .iter()
+        .find(|revision| revision.status == HelmStatus::Deployed);
+    let theirs = |revision: &&HelmRevision| {
+        writer_of(revision).is_none()
+            && matches!(revision.status, HelmStatus::Failed | HelmStatus::Superseded)
+    };
+    deployed.or_else(|| revisions.iter().find(theirs))
+}
+
+/// Whether the release was changed by others since Sluice left it, and how. `live` is what Sluice believes to run.
+pub fn is_drift(live: Option<&HelmBundle>, present: Option<&HelmRevision>) -> Option<String> {
+    let live = live?;
+    let left = live.revision.map_or_else(String::new, |revision| {
+        format!(" (Sluice left revision {revision})")
+    });
+    let Some(present) = present else {
+        return Some(format!("the Helm release {} is gone{left}", live.release));
+    };
+    let same = live
+        .content
+        .as_ref()
+        .is_some_and(|content| present.content().is_ok_and(|found| found == *content));
+    if same {
+        return None;
+    }
+    let by = if writer_of(present).is_some() {
+        "not what Sluice verified"
+    } else {
+        "not Sluice's"
+    };
+    Some(format!(
+        "revision {} of the Helm release {} is {by}{left}: {}",
+        present.revision, live.release, present.description
+    ))
+}
+
+impl std::fmt::Display for HelmStatus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Deployed => "deployed",
+            Self::Uninstalled => "uninstalled",
+            Self::Superseded => "superseded",
+            Self::Failed => "failed",
+            Self::Uninstalling => "uninstalling",
+            Self::PendingInstall => "pending-install",
+            Self::PendingUpgrade => "pending-upgrade",
+            Self::PendingRollback => "pending-rollback",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "course_tests.rs"]
+mod tests;

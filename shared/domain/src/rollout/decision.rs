@@ -1,0 +1,239 @@
+//! What comes next: a pure function of what is recorded and what was observed.
+
+use crate::bundle::Bundle;
+use crate::check::{Stage, Standing, standing};
+use crate::environment::{HelmRun, Phase, Rollout, RolloutKind};
+use crate::ids::Fence;
+use crate::pipeline::EnvironmentSpec;
+use crate::wire::Caught;
+use crate::workload::{Leaving, Observation, Verdict, verdict};
+use jiff::{SignedDuration, Timestamp};
+
+/// How long after a check's time its own function has to record that there was no answer.
+const GRACE: SignedDuration = SignedDuration::from_secs(60);
+/// How long an execution sleeps at most while a person or a webhook is awaited, in seconds: then pods are looked at again.
+const LOOK_AGAIN: i64 = 300;
+
+/// What an execution does next to its environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Find out what helm would do: what is there, and what is to be.
+    Prepare,
+    /// Store what is there and what is to be, and write the target bundle.
+    Begin,
+    /// Nothing was written, and nothing will be: the rollout is over.
+    Abandon(String),
+    /// The recorded bundle is not wholly in the cluster: write it (again), with the recorded fence.
+    Apply,
+    /// Wait for pods.
+    Await(String),
+    /// Run this check of a stage, for this time.
+    Check {
+        /// The stage.
+        stage: Stage,
+        /// The check's name.
+        name: String,
+        /// 1 for the first time.
+        attempt: u32,
+    },
+    /// Wait for the check that runs.
+    AwaitCheck(String),
+    /// The check that runs gave no answer in time.
+    Silent(String),
+    /// Wait for a person, from now on.
+    Hold(String),
+    /// Wait for a person, or for a webhook's answer, for so many seconds at most.
+    AwaitAnswer(String, u64),
+    /// Every pod is on the release, and every check passed.
+    Verify,
+    /// Bring back what was there before.
+    Restore(String),
+    /// What was there before is back.
+    Restored,
+    /// Neither forward nor back works: a person is needed.
+    Stick(String),
+    /// The rollout is over; its phase says how.
+    Over,
+}
+
+/// What a decision looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The rollout, as recorded.
+    pub rollout: &'a Rollout,
+    /// The bundle of the present phase ([`Rollout::wanted`]).
+    pub wanted: Option<&'a Bundle>,
+    /// What is in the cluster.
+    pub observed: &'a Observation,
+    /// What the pipeline version says of the environment.
+    pub spec: &'a EnvironmentSpec,
+    /// Whether the pipeline version's workload is helm's.
+    pub is_helm: bool,
+    /// What helm was last told to do here.
+    pub helm: Option<&'a HelmRun>,
+    /// The error that ended the step before, after all its retries.
+    pub caught: Option<&'a Caught>,
+}
+
+/// Decides what comes next.
+pub fn decide(facts: Facts<'_>, now: Timestamp) -> Decision {
+    match (facts.rollout.phase, facts.wanted) {
+        (Phase::Verified | Phase::Restored | Phase::Stuck, _) => Decision::Over,
+        (Phase::Starting, _) => starting(facts, now),
+        (Phase::Rolling | Phase::Restoring, Some(wanted)) => in_cluster(facts, wanted, now),
+        (Phase::Rolling | Phase::Restoring, None) => {
+            Decision::Stick("no bundle is recorded for this phase".into())
+        }
+    }
+}
+
+/// Nothing is written yet: what stops it now starts nothing.
+fn starting(facts: Facts<'_>, now: Timestamp) -> Decision {
+    let rollout = facts.rollout;
+    if let Some(reason) = facts.caught.and_then(hopeless) {
+        return Decision::Abandon(reason);
+    }
+    // Nothing helm would do is written before it is known: also a check that changes a database comes after that.
+    if facts.is_helm && rollout.target.is_none() {
+        return if now >= rollout.deadline {
+            Decision::Abandon("its time was over before it began".into())
+        } else {
+            Decision::Prepare
+        };
+    }
+    match checks(facts, Stage::Before, now) {
+        Checked::Passed if now >= rollout.deadline => {
+            Decision::Abandon("its time was over before it began".into())
+        }
+        Checked::Passed => Decision::Begin,
+        Checked::Failed(reason) => Decision::Abandon(reason),
+        Checked::Open(decision) => decision,
+    }
+}
+
+fn in_cluster(facts: Facts<'_>, wanted: &Bundle, now: Timestamp) -> Decision {
+    let rollout = facts.rollout;
+    let late = now >= rollout.deadline;
+    if let Some(reason) = facts.caught.and_then(hopeless) {
+        return give_up(rollout, reason);
+    }
+    let is_applied = match wanted.helm {
+        Some(_) => facts.helm.is_some_and(|helm| helm.has_done(rollout)),
+        None => is_applied(wanted, facts.observed, rollout.fence),
+    };
+    if !is_applied {
+        let reason = "the cluster could not be written in time".to_owned();
+        return if late {
+            give_up(rollout, reason)
+        } else {
+            Decision::Apply
+        };
+    }
+    let leaving = if late {
+        Leaving::LeftAlone
+    } else {
+        Leaving::Awaited
+    };
+    match verdict(wanted, facts.observed, leaving) {
+        Verdict::Passed if rollout.phase == Phase::Rolling => verified(facts, now),
+        Verdict::Passed => Decision::Restored,
+        Verdict::Failed(reason) => give_up(rollout, reason),
+        Verdict::Inconclusive(reason) if late => give_up(rollout, format!("not ready in time: {reason}")),
+        Verdict::Inconclusive(reason) => Decision::Await(reason),
+    }
+}
+
+/// Every pod is on the release. A rollback is exempt from checks: they cost time, and what comes back has passed them.
+fn verified(facts: Facts<'_>, now: Timestamp) -> Decision {
+    if facts.rollout.promotion().is_none() {
+        return Decision::Verify;
+    }
+    match checks(facts, Stage::Verify, now) {
+        Checked::Passed => Decision::Verify,
+        Checked::Failed(reason) => give_up(facts.rollout, reason),
+        Checked::Open(decision) => decision,
+    }
+}
+
+enum Checked {
+    Passed,
+    Failed(String),
+    Open(Decision),
+}
+
+fn checks(facts: Facts<'_>, stage: Stage, now: Timestamp) -> Checked {
+    let rollout = facts.rollout;
+    Checked::Open(match standing(rollout, facts.spec, stage) {
+        Standing::Passed => return Checked::Passed,
+        Standing::Failed(reason) => return Checked::Failed(reason),
+        Standing::Next(check, before) => Decision::Check {
+            stage,
+            name: check.name.clone(),
+            attempt: before.saturating_add(1),
+        },
+        Standing::Runs(run) => {
+            let what = format!("{stage} {}", run.name);
+            let silent = format!("no answer by {}", run.deadline);
+            let grace = if run.later { SignedDuration::ZERO } else { GRACE };
+            if now >= run.deadline.saturating_add(grace).unwrap_or(run.deadline) {
+                Decision::Silent(silent)
+            } else if run.later {
+                Decision::AwaitAnswer(
+                    format!("{what}: its answer is awaited"),
+                    seconds(now, run.deadline),
+                )
+            } else {
+                Decision::AwaitCheck(format!("{what} runs"))
+            }
+        }
+        Standing::Inconclusive(reason) => match rollout.held_until {
+            None => Decision::Hold(reason),
+            Some(until) if now < until => Decision::AwaitAnswer(reason, seconds(now, until)),
+            Some(_) => return Checked::Failed(format!("nobody decided in time: {reason}")),
+        },
+    })
+}
+
+fn seconds(now: Timestamp, until: Timestamp) -> u64 {
+    let left = until.duration_since(now).as_secs().clamp(1, LOOK_AGAIN);
+    left.unsigned_abs()
+}
+
+/// A promotion's rollout that fails goes back; the way back that fails needs a person.
+fn give_up(rollout: &Rollout, reason: String) -> Decision {
+    match (rollout.phase, &rollout.kind) {
+        (Phase::Rolling, RolloutKind::Promotion { .. }) => Decision::Restore(reason),
+        _ => Decision::Stick(reason),
+    }
+}
+
+/// Whether every Deployment of the bundle carries the decision's fence: it is the last thing that is written.
+fn is_applied(wanted: &Bundle, observed: &Observation, fence: Fence) -> bool {
+    wanted.deployments.iter().all(|deployment| {
+        observed
+            .deployments
+            .iter()
+            .any(|found| found.name == deployment.name && found.fence == fence)
+    })
+}
+
+/// An error that trying again does not mend. Others are left to the deadline.
+fn hopeless(caught: &Caught) -> Option<String> {
+    let hopeless = matches!(caught.error.as_str(), "Refused" | "Invalid" | "Internal");
+    hopeless.then(|| {
+        caught
+            .cause
+            .as_deref()
+            .and_then(sentence)
+            .unwrap_or_else(|| caught.error.clone())
+    })
+}
+
+/// The sentence in a Lambda error's JSON: `{"errorType", "errorMessage"}`; other text as it is.
+fn sentence(cause: &str) -> Option<String> {
+    let parsed: Option<serde_json::Value> = serde_json::from_str(cause).ok();
+    let message = parsed
+        .as_ref()
+        .and_then(|value| value.get("errorMessage")?.as_str());
+    Some(message.unwrap_or(cause).chars().take(2_000).collect())
+}
