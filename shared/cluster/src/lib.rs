@@ -16,6 +16,7 @@ mod objects;
 mod observe;
 mod pods;
 mod reading;
+mod sets;
 mod token;
 mod wait;
 
