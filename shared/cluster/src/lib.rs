@@ -11,6 +11,9 @@ mod connection;
 mod deployments;
 mod error;
 mod fence;
+mod helm_fence;
+mod helm_record;
+mod helm_releases;
 mod namespace;
 mod objects;
 mod observe;
@@ -21,7 +24,7 @@ mod token;
 mod wait;
 
 pub use apply::Applied;
-pub use connection::{ClusterAddress, Clusters};
+pub use connection::{ClusterAccess, ClusterAddress, Clusters};
 pub use error::ClusterError;
 pub use namespace::Namespace;
 pub use wait::WaitEnd;
