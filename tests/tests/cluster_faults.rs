@@ -10,7 +10,7 @@ use serde_json::json;
 use sluice_cluster::{ClusterError, Namespace, WaitEnd};
 use sluice_domain::bundle::Bundle;
 use sluice_domain::ids::Fence;
-use sluice_domain::workload::{Leaving, Verdict, verdict};
+use sluice_domain::workload::{Leaving, Verdict, WorkloadRef, verdict};
 use sluice_local::faults::{Action, Rule};
 use sluice_tests::wait::until;
 
@@ -74,7 +74,7 @@ async fn bundle(place: &Place) -> Bundle {
 async fn passes(here: &Namespace, bundle: &Bundle) {
     let judge = |observed: &_| verdict(bundle, observed, Leaving::Awaited) == Verdict::Passed;
     let end = here
-        .wait_for(&[NAME.to_owned()], PATIENCE, Fence(9), judge)
+        .wait_for(&[WorkloadRef::deployment(NAME)], PATIENCE, Fence(9), judge)
         .await
         .unwrap();
     assert!(matches!(end, WaitEnd::Settled(_)), "{end:?}");
@@ -85,10 +85,10 @@ async fn a_token_that_is_not_accepted_is_replaced_once() {
     with_role(true, |place, role| async move {
         let here = connected(&place, &role).await;
         place.fails(place.calls("GET", "replicasets"), 401).await;
-        here.observe(&[NAME.to_owned()]).await.unwrap();
+        here.observe(&[WorkloadRef::deployment(NAME)]).await.unwrap();
         assert_eq!(place.fired("replicasets").await, 1);
         place.fails(place.calls("GET", "replicasets").times(2), 401).await;
-        let told = here.observe(&[NAME.to_owned()]).await;
+        let told = here.observe(&[WorkloadRef::deployment(NAME)]).await;
         assert!(matches!(told, Err(ClusterError::Unauthorized { .. })), "{told:?}");
         assert_eq!(place.fired("replicasets").await, 3);
     })
@@ -162,7 +162,7 @@ async fn what_waiting_does_not_heal_ends_the_wait() {
         let here = connected(&place, &role).await;
         place.fails(place.calls("GET", "pods"), 403).await;
         let end = here
-            .wait_for(&[NAME.to_owned()], PATIENCE, Fence(1), |_| false)
+            .wait_for(&[WorkloadRef::deployment(NAME)], PATIENCE, Fence(1), |_| false)
             .await;
         assert!(matches!(end, Err(ClusterError::Refused { .. })), "{end:?}");
     })

@@ -7,6 +7,7 @@ use kubernetes::identity::{Role, address, clusters, with_role};
 use kubernetes::{NAME, in_namespace, manifest};
 use sluice_cluster::{ClusterAddress, ClusterError};
 use sluice_domain::ids::Fence;
+use sluice_domain::workload::WorkloadRef;
 
 #[tokio::test]
 async fn a_role_with_an_access_entry_delivers_into_its_namespaces_and_no_other() {
@@ -21,7 +22,10 @@ async fn a_role_with_an_access_entry_delivers_into_its_namespaces_and_no_other()
             .await;
         here.apply(&bundle, Fence(1)).await.unwrap();
         assert_eq!(
-            here.observe(&[NAME.to_owned()]).await.unwrap().highest_fence,
+            here.observe(&[WorkloadRef::deployment(NAME)])
+                .await
+                .unwrap()
+                .highest_fence,
             Fence(1)
         );
         let elsewhere = ClusterAddress {
@@ -32,7 +36,7 @@ async fn a_role_with_an_access_entry_delivers_into_its_namespaces_and_no_other()
             .connect(&elsewhere)
             .await
             .unwrap()
-            .observe(&[NAME.to_owned()])
+            .observe(&[WorkloadRef::deployment(NAME)])
             .await;
         assert!(
             matches!(refused, Err(ClusterError::Refused { .. })),
@@ -49,11 +53,16 @@ async fn a_role_without_an_access_entry_is_told_to_get_one() {
             .connect(&address(&place, Some(&role)))
             .await
             .unwrap();
-        let told = here.observe(&[NAME.to_owned()]).await.unwrap_err();
+        let told = here.observe(&[WorkloadRef::deployment(NAME)]).await.unwrap_err();
         assert!(matches!(told, ClusterError::Unauthorized { .. }), "{told:?}");
         assert!(told.to_string().contains("aws eks create-access-entry"), "{told}");
         let wait = here
-            .wait_for(&[NAME.to_owned()], kubernetes::PATIENCE, Fence(1), |_| false)
+            .wait_for(
+                &[WorkloadRef::deployment(NAME)],
+                kubernetes::PATIENCE,
+                Fence(1),
+                |_| false,
+            )
             .await;
         assert!(matches!(wait, Err(ClusterError::Unauthorized { .. })), "{wait:?}");
     })

@@ -7,7 +7,7 @@ use kubernetes::{NAME, PATIENCE, Place, in_namespace, manifest};
 use serde_json::json;
 use sluice_cluster::WaitEnd;
 use sluice_domain::ids::Fence;
-use sluice_domain::workload::{Observation, Verdict};
+use sluice_domain::workload::{Observation, Verdict, WorkloadRef};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -136,7 +136,7 @@ async fn a_greater_fence_ends_the_wait() {
             let wait = async move {
                 place
                     .sluice
-                    .wait_for(&[NAME.to_owned()], PATIENCE, Fence(1), never)
+                    .wait_for(&[WorkloadRef::deployment(NAME)], PATIENCE, Fence(1), never)
                     .await
             };
             async move { (tokio::spawn(wait), is_seen.await) }
@@ -157,7 +157,7 @@ async fn time_that_is_over_shows_what_was_seen_last() {
     in_namespace(|place| async move {
         let bundle = good(&place, 1).await;
         place.sluice.apply(&bundle, Fence(1)).await.unwrap();
-        let names = [NAME.to_owned(), "absent".to_owned()];
+        let names = [WorkloadRef::deployment(NAME), WorkloadRef::deployment("absent")];
         let end = place
             .sluice
             .wait_for(&names, Duration::from_secs(2), Fence(1), |_| false)

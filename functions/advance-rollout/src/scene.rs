@@ -7,7 +7,7 @@ use sluice_domain::environment::{Environment, Rollout};
 use sluice_domain::pipeline::{EnvironmentPackage, EnvironmentSpec, Package};
 use sluice_domain::plan::{ConfigData, config_names};
 use sluice_domain::wire::Step;
-use sluice_domain::workload::Observation;
+use sluice_domain::workload::{Observation, WorkloadRef};
 use sluice_lambda::Failure;
 use sluice_transitions::{Backends, address_of, load_version, spec_of};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,7 +47,7 @@ impl Scene {
         let package = package.environments.get(name).cloned().unwrap_or_default();
         let wanted = stored(backends, rollout.wanted()).await?;
         let namespace = clusters.connect(&address_of(&spec)).await?;
-        let observed = namespace.observe(&names(&package, wanted.as_ref())).await?;
+        let observed = namespace.observe(&asked(&package, wanted.as_ref())).await?;
         Ok(Scene {
             environment,
             rollout,
@@ -96,19 +96,20 @@ fn held(environment: &Environment, step: &Step) -> Result<Rollout, Failure> {
     }
 }
 
-/// The Deployments that are looked at: those that are released, and those of the bundle that is being brought.
-fn names(package: &EnvironmentPackage, wanted: Option<&Bundle>) -> Vec<String> {
-    let released = package.released.iter().map(|released| released.name.clone());
+/// The workloads that are looked at: those that are released, and those of the bundle that is being brought.
+fn asked(package: &EnvironmentPackage, wanted: Option<&Bundle>) -> Vec<WorkloadRef> {
+    let released = package
+        .released
+        .iter()
+        .map(|released| WorkloadRef::deployment(&released.name));
     let packaged = package
         .manifests
         .iter()
         .filter(|manifest| manifest.get("kind").is_some_and(|kind| kind == "Deployment"));
-    let packaged =
-        packaged.filter_map(|manifest| manifest.pointer("/metadata/name")?.as_str().map(str::to_owned));
-    let bundled = wanted
-        .into_iter()
-        .flat_map(|bundle| &bundle.deployments)
-        .map(|deployment| deployment.name.clone());
-    let names: BTreeSet<String> = released.chain(packaged).chain(bundled).collect();
-    names.into_iter().collect()
+    let packaged = packaged
+        .filter_map(|manifest| manifest.pointer("/metadata/name")?.as_str())
+        .map(WorkloadRef::deployment);
+    let bundled = wanted.into_iter().flat_map(WorkloadRef::all_of);
+    let asked: BTreeSet<WorkloadRef> = released.chain(packaged).chain(bundled).collect();
+    asked.into_iter().collect()
 }

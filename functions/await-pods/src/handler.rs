@@ -5,7 +5,7 @@ use sluice_cluster::{Clusters, WaitEnd};
 use sluice_domain::environment::Wanted;
 use sluice_domain::rollout::bundle_of;
 use sluice_domain::wire::{Next, NextState, Step};
-use sluice_domain::workload::{Leaving, Verdict, verdict};
+use sluice_domain::workload::{Leaving, Verdict, WorkloadRef, verdict};
 use sluice_lambda::Failure;
 use sluice_table::Table;
 use sluice_transitions::{address_of, load_version, spec_of};
@@ -35,11 +35,7 @@ pub async fn handle(
     let namespace = clusters
         .connect(&address_of(spec_of(&version.pipeline, name)?))
         .await?;
-    let names: Vec<_> = bundle
-        .deployments
-        .iter()
-        .map(|deployment| deployment.name.clone())
-        .collect();
+    let asked = WorkloadRef::all_of(&bundle);
     let left = Duration::try_from(rollout.deadline.duration_since(now)).unwrap_or(Duration::ZERO);
     let settled = |observed: &_| {
         !matches!(
@@ -48,7 +44,7 @@ pub async fn handle(
         )
     };
     match namespace
-        .wait_for(&names, left.min(at_most), rollout.fence, settled)
+        .wait_for(&asked, left.min(at_most), rollout.fence, settled)
         .await?
     {
         WaitEnd::Settled(_) => Ok(Next::now(NextState::Pods, "the pods have settled")),

@@ -12,6 +12,7 @@ use sluice_domain::ids::{ExecutionName, ReleaseNumber};
 use sluice_domain::promotion::{Promotion, PromotionState};
 use sluice_domain::rollback::{self, Beginning, Call, Course};
 use sluice_domain::rollout::bundle_of;
+use sluice_domain::workload::WorkloadRef;
 use sluice_executions::{ExecutionStatus, Kind};
 use sluice_lambda::Failure;
 use sluice_table::Transaction;
@@ -203,12 +204,10 @@ async fn bring_back(
     let pipeline = load_pipeline(&backends.table, &service, &version).await?;
     let spec = spec_of(&pipeline, &environment.name)?;
     let namespace = clusters.connect(&address_of(spec)).await?;
-    let names: Vec<_> = bundle
-        .deployments
-        .iter()
-        .map(|deployment| deployment.name.clone())
-        .collect();
-    let highest_fence = namespace.observe(&names).await?.highest_fence;
+    let highest_fence = namespace
+        .observe(&WorkloadRef::all_of(&bundle))
+        .await?
+        .highest_fence;
     let mut preempted = preempted(backends, &environment).await?;
     let call = Call {
         reason: with_note(call.reason.clone(), note),

@@ -3,8 +3,9 @@
 use crate::error::ClusterError;
 use crate::namespace::Namespace;
 use futures::future::try_join_all;
-use sluice_domain::bundle::Bundle;
+use sluice_domain::bundle::{Bundle, WorkloadKind};
 use sluice_domain::ids::Fence;
+use sluice_domain::workload::WorkloadRef;
 
 /// What became of a bundle's objects.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -22,8 +23,11 @@ impl Namespace {
     /// It may be repeated after any failure with the same fence: what has been written is not written again. What another
     /// holder has written since fails it with `Preempted`. What comes back from each write is compared with what was
     /// written; the pods' state is not awaited.
+    ///
+    /// A bundle with a workload that is no Deployment is helm's to write, and is refused before anything is written.
     pub async fn apply(&self, bundle: &Bundle, fence: Fence) -> Result<Applied, ClusterError> {
         self.check_fence(fence)?;
+        self.check_kinds(bundle)?;
         let mut applied = Applied::default();
         try_join_all(bundle.config_maps.iter().map(|copy| self.ensure_copy(copy))).await?;
         for object in &bundle.objects {
@@ -32,11 +36,22 @@ impl Namespace {
         }
         let autoscaled = self.autoscaled().await?;
         for deployment in &bundle.deployments {
-            let is_autoscaled = autoscaled.contains(&deployment.name);
+            let is_autoscaled = autoscaled.contains(&WorkloadRef::from(deployment));
             let written = self.write_deployment(deployment, is_autoscaled, fence).await?;
             applied.note(format!("Deployment {}", deployment.name), written);
         }
         Ok(applied)
+    }
+
+    fn check_kinds(&self, bundle: &Bundle) -> Result<(), ClusterError> {
+        let mut workloads = WorkloadRef::all_of(bundle).into_iter();
+        match workloads.find(|workload| workload.kind != WorkloadKind::Deployment) {
+            None => Ok(()),
+            Some(other) => Err(ClusterError::Invalid {
+                object: self.place_of(&other.to_string()),
+                message: "Sluice itself writes Deployments only; others are written by helm".to_owned(),
+            }),
+        }
     }
 }
 

@@ -1,15 +1,17 @@
-//! Which Deployments an autoscaler sizes.
+//! Which workloads an autoscaler sizes.
 
 use crate::error::ClusterError;
 use crate::namespace::Namespace;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::Api;
 use kube::api::ListParams;
+use sluice_domain::bundle::WorkloadKind;
+use sluice_domain::workload::WorkloadRef;
 use std::collections::BTreeSet;
 
 impl Namespace {
-    /// The names of the Deployments that a HorizontalPodAutoscaler targets.
-    pub(crate) async fn autoscaled(&self) -> Result<BTreeSet<String>, ClusterError> {
+    /// The workloads that a HorizontalPodAutoscaler targets.
+    pub(crate) async fn autoscaled(&self) -> Result<BTreeSet<WorkloadRef>, ClusterError> {
         Ok(targets(&self.autoscalers().await?))
     }
 
@@ -23,13 +25,17 @@ impl Namespace {
     }
 }
 
-/// The names of the Deployments that these target.
-pub(crate) fn targets(autoscalers: &[HorizontalPodAutoscaler]) -> BTreeSet<String> {
+/// The workloads that these target.
+pub(crate) fn targets(autoscalers: &[HorizontalPodAutoscaler]) -> BTreeSet<WorkloadRef> {
     let targets = autoscalers
         .iter()
         .map(|autoscaler| &autoscaler.spec.scale_target_ref);
     targets
-        .filter(|target| target.kind == "Deployment")
-        .map(|target| target.name.clone())
+        .filter_map(|target| {
+            Some(WorkloadRef {
+                kind: WorkloadKind::of_name(&target.kind)?,
+                name: target.name.clone(),
+            })
+        })
         .collect()
 }

@@ -46,7 +46,28 @@ pub struct Clusters {
     known: Arc<Mutex<HashMap<Key, Connection>>>,
 }
 
-type Key = (String, Option<String>, Option<String>);
+/// What a client is made of: cluster, region, role and the name of the role's session.
+type Key = (String, Option<String>, Option<String>, String);
+
+/// What a program other than this one needs to reach a cluster as a session of a role.
+#[derive(Clone)]
+pub struct ClusterAccess {
+    /// The API server: `https://...`.
+    pub endpoint: String,
+    /// The certificates of its authority, PEM.
+    pub certificate: Vec<u8>,
+    /// The bearer token, good for 14 minutes from now or for as long as the session, whichever ends first.
+    pub token: String,
+}
+
+/// Without the token.
+impl std::fmt::Debug for ClusterAccess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClusterAccess")
+            .field("endpoint", &self.endpoint)
+            .finish_non_exhaustive()
+    }
+}
 
 #[derive(Clone)]
 struct Connection {
@@ -74,39 +95,75 @@ impl Clusters {
     /// The namespace at this address: describes the cluster, assumes the role where there is one, and signs a token,
     /// unless a client is at hand. The API server itself is not asked yet.
     pub async fn connect(&self, address: &ClusterAddress) -> Result<Namespace, ClusterError> {
-        self.client(address).await?;
-        Ok(Namespace::of_cluster(self.clone(), address.clone()))
+        self.connect_by(Session {
+            address: address.clone(),
+            name: SESSION.to_owned(),
+        })
+        .await
+    }
+
+    /// The same, with the role assumed under this session name, which is the end of the user's name in the cluster
+    /// (Amazon EKS, access entries: `{{SessionName}}`).
+    pub async fn connect_as(
+        &self,
+        address: &ClusterAddress,
+        session: &str,
+    ) -> Result<Namespace, ClusterError> {
+        self.connect_by(named_session(address, session)?).await
+    }
+
+    /// How another program reaches the cluster under this session name. Everything is read and signed anew.
+    pub async fn access(
+        &self,
+        address: &ClusterAddress,
+        session: &str,
+    ) -> Result<ClusterAccess, ClusterError> {
+        let signed = self.sign(&named_session(address, session)?).await?;
+        Ok(ClusterAccess {
+            endpoint: signed.described.endpoint,
+            certificate: signed.described.certificates,
+            token: signed.token,
+        })
+    }
+
+    async fn connect_by(&self, session: Session) -> Result<Namespace, ClusterError> {
+        self.client(&session).await?;
+        Ok(Namespace::of_cluster(self.clone(), session))
     }
 
     /// A client that is good for a while.
-    pub(crate) async fn client(&self, address: &ClusterAddress) -> Result<kube::Client, ClusterError> {
+    pub(crate) async fn client(&self, session: &Session) -> Result<kube::Client, ClusterError> {
         let now = SystemTime::now();
         let known = self
             .known
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .get(&key(address))
+            .get(&session.key())
             .cloned();
         match known {
             Some(connection) if now < connection.until => Ok(connection.client),
-            _ => self.renew(address).await,
+            _ => self.renew(session).await,
         }
     }
 
     /// A new client: also the endpoint and the certificate are read again.
-    pub(crate) async fn renew(&self, address: &ClusterAddress) -> Result<kube::Client, ClusterError> {
-        let connection = self.make(address).await?;
-        let client = connection.client.clone();
-        self.known
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key(address), connection);
+    pub(crate) async fn renew(&self, session: &Session) -> Result<kube::Client, ClusterError> {
+        let signed = self.sign(session).await?;
+        let client = client(&session.address.cluster, &signed.described, signed.token)?;
+        let connection = Connection {
+            client: client.clone(),
+            until: signed.until,
+        };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        // Sessions are named after fences, of which there is always another one.
+        known.retain(|_, connection| SystemTime::now() < connection.until);
+        known.insert(session.key(), connection);
         Ok(client)
     }
 
-    async fn make(&self, address: &ClusterAddress) -> Result<Connection, ClusterError> {
-        let config = self.config_for(address).await?;
-        let cluster = &address.cluster;
+    async fn sign(&self, session: &Session) -> Result<Signed, ClusterError> {
+        let config = self.config_for(session).await?;
+        let cluster = &session.address.cluster;
         let described = describe(&config, cluster).await?;
         let region = config
             .region()
@@ -116,12 +173,16 @@ impl Clusters {
         let now = SystemTime::now();
         let until = usable_until(now, credentials.expiry());
         let token = token::token(credentials, &region, cluster, now)?;
-        let client = client(cluster, &described, token)?;
-        Ok(Connection { client, until })
+        Ok(Signed {
+            described,
+            token,
+            until,
+        })
     }
 
     /// Our configuration, in the cluster's region and as the role that may reach it.
-    async fn config_for(&self, address: &ClusterAddress) -> Result<SdkConfig, ClusterError> {
+    async fn config_for(&self, session: &Session) -> Result<SdkConfig, ClusterError> {
+        let address = &session.address;
         let mut builder = self.config.to_builder();
         if let Some(region) = &address.region {
             builder = builder.region(aws_config::Region::new(region.clone()));
@@ -130,7 +191,7 @@ impl Clusters {
         let Some(role) = &address.role else {
             return Ok(config);
         };
-        let credentials = assume(&config, role).await?;
+        let credentials = assume(&config, role, &session.name).await?;
         let shared = aws_credential_types::provider::SharedCredentialsProvider::new(credentials);
         // Nothing to cache: these credentials are asked for twice, and replaced with the client.
         Ok(config
@@ -141,12 +202,41 @@ impl Clusters {
     }
 }
 
-fn key(address: &ClusterAddress) -> Key {
-    (
-        address.cluster.clone(),
-        address.region.clone(),
-        address.role.clone(),
-    )
+/// An address, and the name under which its role is assumed.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    pub address: ClusterAddress,
+    name: String,
+}
+
+impl Session {
+    fn key(&self) -> Key {
+        let ClusterAddress {
+            cluster,
+            region,
+            role,
+            ..
+        } = self.address.clone();
+        (cluster, region, role, self.name.clone())
+    }
+}
+
+/// A session whose name matters needs a role that it is a session of.
+fn named_session(address: &ClusterAddress, name: &str) -> Result<Session, ClusterError> {
+    if address.role.is_none() {
+        let message = format!("session {name} needs a role that is assumed; none is named");
+        return Err(invalid(&address.cluster, &message));
+    }
+    Ok(Session {
+        address: address.clone(),
+        name: name.to_owned(),
+    })
+}
+
+struct Signed {
+    described: Described,
+    token: String,
+    until: SystemTime,
 }
 
 /// A client lives at most as long as `KEPT`, and not to the end of the credentials that signed its token.
@@ -157,12 +247,12 @@ fn usable_until(now: SystemTime, credentials_end: Option<SystemTime>) -> SystemT
         .map_or(kept, |end| kept.min(end))
 }
 
-async fn assume(config: &SdkConfig, role: &str) -> Result<Credentials, ClusterError> {
+async fn assume(config: &SdkConfig, role: &str, session: &str) -> Result<Credentials, ClusterError> {
     let what = format!("role {role}");
     let call = aws_sdk_sts::Client::new(config)
         .assume_role()
         .role_arn(role)
-        .role_session_name(SESSION);
+        .role_session_name(session);
     let answer = call
         .send()
         .await
@@ -267,6 +357,46 @@ fn unusable(cluster: &str, error: Source) -> ClusterError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn address(role: Option<&str>) -> ClusterAddress {
+        ClusterAddress {
+            cluster: "mc-prod-eks".to_owned(),
+            region: None,
+            role: role.map(str::to_owned),
+            namespace: "production".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_session_is_of_a_role_and_has_a_client_of_its_own() {
+        let told = named_session(&address(None), "fence-7").err();
+        assert!(
+            told.is_some_and(|told| told.to_string().contains("session fence-7 needs a role")),
+            "there is nothing to assume"
+        );
+        let keys: Vec<_> = ["fence-7", "fence-8"]
+            .iter()
+            .filter_map(|name| Some(named_session(&address(Some("r")), name).ok()?.key()))
+            .collect();
+        assert!(
+            matches!(keys.as_slice(), [one, other] if one != other),
+            "{keys:?}"
+        );
+    }
+
+    #[test]
+    fn access_is_printed_without_its_token() {
+        let access = ClusterAccess {
+            endpoint: "https://here".to_owned(),
+            certificate: vec![],
+            token: "k8s-aws-v1.very-secret".to_owned(),
+        };
+        let printed = format!("{access:?}");
+        assert!(
+            printed.contains("https://here") && !printed.contains("secret"),
+            "{printed}"
+        );
+    }
 
     #[test]
     fn a_client_ends_before_its_token_and_before_the_credentials_that_signed_it() {

@@ -1,6 +1,6 @@
 //! A namespace of a cluster, and how it is asked.
 
-use crate::connection::{ClusterAddress, Clusters};
+use crate::connection::{Clusters, Session};
 use crate::error::ClusterError;
 use kube::Client;
 use std::future::Future;
@@ -19,7 +19,7 @@ pub struct Namespace {
 #[derive(Clone)]
 enum Way {
     /// Through EKS, with tokens that end.
-    Eks(Box<(Clusters, ClusterAddress)>),
+    Eks(Box<(Clusters, Session)>),
     /// As somebody else made the client.
     Client(Client),
 }
@@ -31,10 +31,10 @@ impl std::fmt::Debug for Namespace {
 }
 
 impl Namespace {
-    pub(crate) fn of_cluster(clusters: Clusters, address: ClusterAddress) -> Self {
-        let (cluster, name) = (address.cluster.clone(), address.namespace.clone());
+    pub(crate) fn of_cluster(clusters: Clusters, session: Session) -> Self {
+        let (cluster, name) = (session.address.cluster.clone(), session.address.namespace.clone());
         Self {
-            way: Way::Eks(Box::new((clusters, address))),
+            way: Way::Eks(Box::new((clusters, session))),
             cluster,
             name,
         }

@@ -3,47 +3,66 @@
 use crate::fence::fence_of;
 use crate::namespace::FIELD_MANAGER;
 use crate::pods::observed_pod;
-use k8s_openapi::api::apps::v1::{DeploymentCondition, DeploymentStatus, ReplicaSet};
+use crate::sets;
+use k8s_openapi::api::apps::v1::{ControllerRevision, DeploymentCondition, DeploymentStatus, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{OwnerReference, Time};
 use kube::core::{DynamicObject, ObjectMeta};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
+use sluice_domain::bundle::WorkloadKind;
 use sluice_domain::ids::Fence;
 use sluice_domain::plan::images_of;
-use sluice_domain::workload::{Observation, ObservedDeployment};
+use sluice_domain::workload::{Observation, ObservedDeployment, ObservedPod, WorkloadRef};
 use std::cmp::Ordering;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where the Deployment controller counts a Deployment's templates, on the Deployment and on its ReplicaSets.
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
-/// The objects of a namespace at one time.
+/// The objects of a namespace at one time: of the kinds that were asked for.
+#[derive(Default)]
 pub(crate) struct Snapshot<'s> {
-    pub deployments: Vec<&'s DynamicObject>,
+    pub workloads: BTreeMap<WorkloadKind, Vec<&'s DynamicObject>>,
+    /// What Deployments keep of their templates.
     pub replica_sets: Vec<&'s ReplicaSet>,
+    /// What DaemonSets keep of theirs.
+    pub revisions: Vec<&'s ControllerRevision>,
     pub pods: Vec<&'s Pod>,
 }
 
-/// What is around the Deployments.
+/// What is around the workloads.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Surroundings {
-    /// Names of the Deployments that an autoscaler targets.
-    pub autoscaled: BTreeSet<String>,
-    /// The highest fence on objects other than Deployments.
+    /// The workloads that an autoscaler targets.
+    pub autoscaled: BTreeSet<WorkloadRef>,
+    /// The highest fence on objects other than workloads.
     pub highest_fence: Fence,
 }
 
-/// The Deployments of these names, in this order, with their pods.
-pub(crate) fn observation(names: &[String], snapshot: &Snapshot<'_>, around: &Surroundings) -> Observation {
-    let named = |name: &String| {
-        let is_it = |found: &&&DynamicObject| found.metadata.name.as_ref() == Some(name);
-        snapshot
-            .deployments
-            .iter()
-            .find(is_it)
-            .map(|found| observed(name, found, snapshot, around))
+/// What the controller of a workload says of it, and its pods.
+pub(crate) struct Progress {
+    pub observed_generation: Option<i64>,
+    pub wanted: i32,
+    pub total: i32,
+    pub updated: i32,
+    pub available: i32,
+    pub failures: Vec<String>,
+    pub pods: Vec<ObservedPod>,
+}
+
+/// These workloads, in this order, with their pods.
+pub(crate) fn observation(
+    asked: &[WorkloadRef],
+    snapshot: &Snapshot<'_>,
+    around: &Surroundings,
+) -> Observation {
+    let named = |one: &WorkloadRef| {
+        let mut objects = snapshot.workloads.get(&one.kind).into_iter().flatten();
+        let found = objects.find(|found| found.metadata.name.as_ref() == Some(&one.name))?;
+        Some(observed(one, found, snapshot, around))
     };
-    let deployments: Vec<ObservedDeployment> = names.iter().filter_map(named).collect();
+    let deployments: Vec<ObservedDeployment> = asked.iter().filter_map(named).collect();
     let highest_fence = deployments
         .iter()
         .map(|d| d.fence)
@@ -57,19 +76,41 @@ pub(crate) fn observation(names: &[String], snapshot: &Snapshot<'_>, around: &Su
 }
 
 fn observed(
-    name: &str,
+    one: &WorkloadRef,
     found: &DynamicObject,
     snapshot: &Snapshot<'_>,
     around: &Surroundings,
 ) -> ObservedDeployment {
     let spec = found.data.get("spec").cloned().unwrap_or_default();
-    let status = found.data.get("status").cloned().unwrap_or_default();
-    let status: DeploymentStatus = serde_json::from_value(status).unwrap_or_default();
-    let replicas = spec
-        .get("replicas")
-        .and_then(Value::as_i64)
-        .and_then(|n| i32::try_from(n).ok());
+    let mut progress = match one.kind {
+        WorkloadKind::Deployment => deployment(found, snapshot),
+        WorkloadKind::StatefulSet => sets::stateful_set(found, snapshot),
+        WorkloadKind::DaemonSet => sets::daemon_set(found, snapshot),
+    };
+    progress.pods.sort_by(|one, other| one.name.cmp(&other.name));
     let template = spec.get("template").cloned().unwrap_or_default();
+    ObservedDeployment {
+        kind: one.kind,
+        name: one.name.clone(),
+        generation: found.metadata.generation.unwrap_or(0),
+        observed_generation: progress.observed_generation.unwrap_or(0),
+        wanted: progress.wanted,
+        total: progress.total,
+        updated: progress.updated,
+        available: progress.available,
+        fence: fence_of(&found.metadata),
+        images: images_of(Some(&template)),
+        failures: progress.failures,
+        autoscaled: around.autoscaled.contains(one),
+        labels: found.metadata.labels.clone().unwrap_or_default(),
+        spec: without(spec, &["template", "replicas"]),
+        template,
+        pods: progress.pods,
+    }
+}
+
+fn deployment(found: &DynamicObject, snapshot: &Snapshot<'_>) -> Progress {
+    let status: DeploymentStatus = status_of(found);
     let sets: Vec<&ReplicaSet> = snapshot
         .replica_sets
         .iter()
@@ -89,29 +130,29 @@ fn observed(
             .filter(|pod| is_owned(&pod.metadata, &set.metadata));
         own.map(move |pod| observed_pod(pod, current))
     });
-    let mut pods: Vec<_> = pods.collect();
-    pods.sort_by(|one, other| one.name.cmp(&other.name));
-    ObservedDeployment {
-        kind: Default::default(),
-        name: name.to_owned(),
-        generation: found.metadata.generation.unwrap_or(0),
-        observed_generation: status.observed_generation.unwrap_or(0),
-        wanted: replicas.unwrap_or(1),
+    Progress {
+        observed_generation: status.observed_generation,
+        wanted: replicas_of(found),
         total: status.replicas.unwrap_or(0),
         updated: status.updated_replicas.unwrap_or(0),
         available: status.available_replicas.unwrap_or(0),
-        fence: fence_of(&found.metadata),
-        images: images_of(Some(&template)),
         failures: failures(&status, &found.metadata, newest),
-        autoscaled: around.autoscaled.contains(name),
-        labels: found.metadata.labels.clone().unwrap_or_default(),
-        spec: without(spec, &["template", "replicas"]),
-        template,
-        pods,
+        pods: pods.collect(),
     }
 }
 
-fn is_owned(owned: &ObjectMeta, owner: &ObjectMeta) -> bool {
+pub(crate) fn status_of<S: Default + DeserializeOwned>(found: &DynamicObject) -> S {
+    let status = found.data.get("status").cloned().unwrap_or_default();
+    serde_json::from_value(status).unwrap_or_default()
+}
+
+/// `spec.replicas`; 1 where absent (Kubernetes, the defaults of apps/v1).
+pub(crate) fn replicas_of(found: &DynamicObject) -> i32 {
+    let said = found.data.pointer("/spec/replicas").and_then(Value::as_i64);
+    said.and_then(|said| i32::try_from(said).ok()).unwrap_or(1)
+}
+
+pub(crate) fn is_owned(owned: &ObjectMeta, owner: &ObjectMeta) -> bool {
     let controls = |reference: &OwnerReference| reference.controller == Some(true);
     let references = owned.owner_references.iter().flatten();
     references

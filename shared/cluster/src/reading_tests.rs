@@ -50,15 +50,20 @@ fn pod(name: &str, set: &str) -> Pod {
 
 fn observe(deployment: &DynamicObject, sets: &[ReplicaSet], pods: &[Pod]) -> ObservedDeployment {
     let snapshot = Snapshot {
-        deployments: vec![deployment],
+        workloads: [(WorkloadKind::Deployment, vec![deployment])].into(),
         replica_sets: sets.iter().collect(),
         pods: pods.iter().collect(),
+        ..Snapshot::default()
     };
     let around = Surroundings {
-        autoscaled: ["api".to_owned()].into(),
+        autoscaled: [WorkloadRef::deployment("api")].into(),
         highest_fence: Fence(4),
     };
-    let mut all = observation(&["absent".to_owned(), "api".to_owned()], &snapshot, &around);
+    let mut all = observation(
+        &["absent", "api"].map(WorkloadRef::deployment),
+        &snapshot,
+        &around,
+    );
     assert_eq!(all.highest_fence, Fence(5));
     all.deployments.pop().unwrap()
 }

@@ -2,19 +2,20 @@
 
 use crate::error::ClusterError;
 use crate::namespace::Namespace;
-use crate::observe::deployments_api;
+use crate::observe::workloads_api;
 use crate::reading::{Snapshot, Surroundings, observation};
 use futures::stream::{BoxStream, select_all};
 use futures::{Stream, StreamExt};
-use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::apps::v1::{ControllerRevision, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use kube::core::DynamicObject;
 use kube::runtime::utils::{Backoff, StreamBackoff};
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
+use sluice_domain::bundle::WorkloadKind;
 use sluice_domain::ids::Fence;
-use sluice_domain::workload::Observation;
-use std::collections::BTreeMap;
+use sluice_domain::workload::{Observation, WorkloadRef};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -32,7 +33,7 @@ pub enum WaitEnd {
     Settled(Observation),
     /// It is not, and the time is over.
     TimedOut(Observation),
-    /// Another holder has written one of the Deployments.
+    /// Another holder has written one of the workloads.
     Preempted {
         /// The fence that it has now.
         seen: Fence,
@@ -40,24 +41,25 @@ pub enum WaitEnd {
 }
 
 impl Namespace {
-    /// Waits until `settled` says so of what is observed of these Deployments, or another holder has written one of them
+    /// Waits until `settled` says so of what is observed of these workloads, or another holder has written one of them
     /// with a fence above ours, or `limit` has passed.
     ///
-    /// `settled` is asked first of what is there, then after each change of a Deployment, ReplicaSet or pod. Connections
+    /// `settled` is asked first of what is there, then after each change of a workload of these kinds, of what keeps its
+    /// templates (ReplicaSet, ControllerRevision) or of a pod. Connections
     /// that break and watches that expire are taken up again within `limit`; an error that waiting does not heal ends
     /// it, and so does one that lasts until the limit before anything was seen.
     ///
-    /// It needs no right to anything but these three kinds, so what it observes does not say whether a Deployment is
-    /// autoscaled, nor the fences of other objects.
+    /// It needs no right to anything but these kinds, so what it observes does not say whether a workload is autoscaled,
+    /// nor the fences of other objects.
     pub async fn wait_for(
         &self,
-        names: &[String],
+        asked: &[WorkloadRef],
         limit: Duration,
         fence: Fence,
         settled: impl Fn(&Observation) -> bool,
     ) -> Result<WaitEnd, ClusterError> {
         let mut wait = Wait {
-            names,
+            asked,
             fence,
             settled,
             last: None,
@@ -70,40 +72,88 @@ impl Namespace {
         }
     }
 
-    fn changes(&self, client: &Client) -> BoxStream<'static, watcher::Result<Change>> {
-        let watched = || watcher::Config::default().timeout(ONE_WATCH_SECONDS);
-        let deployments = watcher(deployments_api(client.clone(), self.name()), watched());
-        let sets = watcher(
-            Api::<ReplicaSet>::namespaced(client.clone(), self.name()),
-            watched(),
-        );
-        let pods = watcher(Api::<Pod>::namespaced(client.clone(), self.name()), watched());
-        select_all([
-            resilient(deployments, Change::Deployment),
-            resilient(sets, Change::ReplicaSet),
-            resilient(pods, Change::Pod),
-        ])
-        .boxed()
+    fn changes(
+        &self,
+        client: &Client,
+        kinds: &BTreeSet<WorkloadKind>,
+    ) -> BoxStream<'static, watcher::Result<Change>> {
+        let mut streams = vec![];
+        for kind in kinds.iter().copied() {
+            let objects = workloads_api(client.clone(), self.name(), kind);
+            let change = move |event| Change::Workload(kind, event);
+            streams.push(resilient(watcher(objects, watched()), change));
+        }
+        if kinds.contains(&WorkloadKind::Deployment) {
+            let sets = Api::<ReplicaSet>::namespaced(client.clone(), self.name());
+            streams.push(resilient(watcher(sets, watched()), Change::ReplicaSet));
+        }
+        if kinds.contains(&WorkloadKind::DaemonSet) {
+            let revisions = Api::<ControllerRevision>::namespaced(client.clone(), self.name());
+            streams.push(resilient(watcher(revisions, watched()), Change::Revision));
+        }
+        let pods = Api::<Pod>::namespaced(client.clone(), self.name());
+        streams.push(resilient(watcher(pods, watched()), Change::Pod));
+        select_all(streams).boxed()
+    }
+
+    /// The watcher goes on after every error; this decides which are worth it: the transient ones, which it answers.
+    pub(crate) fn worth_waiting(&self, error: watcher::Error) -> Result<ClusterError, ClusterError> {
+        let error = match error {
+            watcher::Error::InitialListFailed(error)
+            | watcher::Error::WatchStartFailed(error)
+            | watcher::Error::WatchFailed(error) => self.error("the watch", error),
+            watcher::Error::WatchError(status) => self.error("the watch", kube::Error::Api(status)),
+            watcher::Error::NoResourceVersion => ClusterError::Invalid {
+                object: self.place_of("the watch"),
+                message: "the API server answered without a resourceVersion".to_owned(),
+            },
+        };
+        if !error.is_transient() {
+            return Err(error);
+        }
+        tracing::debug!(error = %error, "the watch broke and is taken up again");
+        Ok(error)
+    }
+
+    /// A watcher does not end by itself.
+    pub(crate) fn ended(&self) -> ClusterError {
+        ClusterError::Unavailable {
+            place: self.place_of("the watch"),
+            message: "it ended without being asked to".to_owned(),
+        }
+    }
+
+    /// The time was over before anything was seen.
+    pub(crate) fn unseen(&self, trouble: Option<ClusterError>) -> ClusterError {
+        trouble.unwrap_or_else(|| ClusterError::Unavailable {
+            place: self.place_of("the watch"),
+            message: "nothing was seen before the time was over".to_owned(),
+        })
     }
 }
 
-fn resilient<K: 'static>(
+pub(crate) fn watched() -> watcher::Config {
+    watcher::Config::default().timeout(ONE_WATCH_SECONDS)
+}
+
+pub(crate) fn resilient<K: 'static, C: 'static>(
     events: impl Stream<Item = watcher::Result<Event<K>>> + Send + 'static,
-    change: impl Fn(Event<K>) -> Change + Send + 'static,
-) -> BoxStream<'static, watcher::Result<Change>> {
+    change: impl Fn(Event<K>) -> C + Send + 'static,
+) -> BoxStream<'static, watcher::Result<C>> {
     StreamBackoff::new(events.boxed(), Delays::default())
         .map(move |event| event.map(&change))
         .boxed()
 }
 
 enum Change {
-    Deployment(Event<DynamicObject>),
+    Workload(WorkloadKind, Event<DynamicObject>),
     ReplicaSet(Event<ReplicaSet>),
+    Revision(Event<ControllerRevision>),
     Pod(Event<Pod>),
 }
 
 struct Wait<'w, S> {
-    names: &'w [String],
+    asked: &'w [WorkloadRef],
     fence: Fence,
     settled: S,
     last: Option<Observation>,
@@ -131,13 +181,14 @@ impl<S: Fn(&Observation) -> bool> Wait<'_, S> {
     }
 
     async fn watch(&mut self, namespace: &Namespace, client: &Client) -> Result<WaitEnd, ClusterError> {
-        let mut seen = Seen::default();
-        let mut changes = namespace.changes(client);
+        let kinds: BTreeSet<WorkloadKind> = self.asked.iter().map(|one| one.kind).collect();
+        let mut changes = namespace.changes(client, &kinds);
+        let mut seen = Seen::of(kinds);
         while let Some(change) = changes.next().await {
             match change {
                 Ok(change) => seen.take(change),
                 Err(error) => {
-                    self.note(namespace, error)?;
+                    self.trouble = Some(namespace.worth_waiting(error)?);
                     continue;
                 }
             }
@@ -145,36 +196,12 @@ impl<S: Fn(&Observation) -> bool> Wait<'_, S> {
                 return Ok(end);
             }
         }
-        // A watcher does not end by itself.
-        Err(ClusterError::Unavailable {
-            place: namespace.place_of("the watch"),
-            message: "it ended without being asked to".to_owned(),
-        })
-    }
-
-    /// The watcher goes on after every error; this one decides which are worth it.
-    fn note(&mut self, namespace: &Namespace, error: watcher::Error) -> Result<(), ClusterError> {
-        let error = match error {
-            watcher::Error::InitialListFailed(error)
-            | watcher::Error::WatchStartFailed(error)
-            | watcher::Error::WatchFailed(error) => namespace.error("the watch", error),
-            watcher::Error::WatchError(status) => namespace.error("the watch", kube::Error::Api(status)),
-            watcher::Error::NoResourceVersion => ClusterError::Invalid {
-                object: namespace.place_of("the watch"),
-                message: "the API server answered without a resourceVersion".to_owned(),
-            },
-        };
-        if !error.is_transient() {
-            return Err(error);
-        }
-        tracing::debug!(error = %error, "the watch broke and is taken up again");
-        self.trouble = Some(error);
-        Ok(())
+        Err(namespace.ended())
     }
 
     fn judge(&mut self, snapshot: &Snapshot<'_>) -> Option<WaitEnd> {
         self.judged += 1;
-        let now = observation(self.names, snapshot, &Surroundings::default());
+        let now = observation(self.asked, snapshot, &Surroundings::default());
         if self.last.as_ref() == Some(&now) {
             return None;
         }
@@ -192,46 +219,58 @@ impl<S: Fn(&Observation) -> bool> Wait<'_, S> {
     }
 
     fn out_of_time(self, namespace: &Namespace) -> Result<WaitEnd, ClusterError> {
-        match (self.last, self.trouble) {
-            (Some(last), _) => Ok(WaitEnd::TimedOut(last)),
-            (None, Some(trouble)) => Err(trouble),
-            (None, None) => Err(ClusterError::Unavailable {
-                place: namespace.place_of("the watch"),
-                message: "nothing was seen before the time was over".to_owned(),
-            }),
+        match self.last {
+            Some(last) => Ok(WaitEnd::TimedOut(last)),
+            None => Err(namespace.unseen(self.trouble)),
         }
     }
 }
 
 /// What the watches have told so far.
-#[derive(Default)]
 struct Seen {
-    deployments: Store<DynamicObject>,
+    workloads: BTreeMap<WorkloadKind, Store<DynamicObject>>,
     replica_sets: Store<ReplicaSet>,
+    revisions: Store<ControllerRevision>,
     pods: Store<Pod>,
 }
 
 impl Seen {
+    /// Nothing yet, of these kinds. What is not watched counts as listed.
+    fn of(kinds: BTreeSet<WorkloadKind>) -> Self {
+        let has = |kind| kinds.contains(&kind);
+        Self {
+            replica_sets: Store::watched_if(has(WorkloadKind::Deployment)),
+            revisions: Store::watched_if(has(WorkloadKind::DaemonSet)),
+            pods: Store::default(),
+            workloads: kinds.into_iter().map(|kind| (kind, Store::default())).collect(),
+        }
+    }
+
     fn take(&mut self, change: Change) {
         match change {
-            Change::Deployment(event) => self.deployments.take(event),
+            Change::Workload(kind, event) => self.workloads.entry(kind).or_default().take(event),
             Change::ReplicaSet(event) => self.replica_sets.take(event),
+            Change::Revision(event) => self.revisions.take(event),
             Change::Pod(event) => self.pods.take(event),
         }
     }
 
     /// None until each kind has been listed, and while one is listed anew.
     fn snapshot(&self) -> Option<Snapshot<'_>> {
+        let all = self.workloads.iter();
         Some(Snapshot {
-            deployments: self.deployments.all()?.collect(),
+            workloads: all
+                .map(|(kind, store)| Some((*kind, store.all()?.collect())))
+                .collect::<Option<_>>()?,
             replica_sets: self.replica_sets.all()?.collect(),
+            revisions: self.revisions.all()?.collect(),
             pods: self.pods.all()?.collect(),
         })
     }
 }
 
 /// The objects of one kind, by name.
-struct Store<K> {
+pub(crate) struct Store<K> {
     objects: BTreeMap<String, K>,
     /// Those of a list that is not complete yet.
     coming: Option<BTreeMap<String, K>>,
@@ -248,8 +287,17 @@ impl<K> Default for Store<K> {
     }
 }
 
+impl<K> Store<K> {
+    fn watched_if(is_watched: bool) -> Self {
+        Self {
+            is_listed: !is_watched,
+            ..Self::default()
+        }
+    }
+}
+
 impl<K: ResourceExt> Store<K> {
-    fn take(&mut self, event: Event<K>) {
+    pub(crate) fn take(&mut self, event: Event<K>) {
         match event {
             Event::Init => self.coming = Some(BTreeMap::new()),
             Event::InitApply(object) => {
@@ -270,7 +318,8 @@ impl<K: ResourceExt> Store<K> {
         }
     }
 
-    fn all(&self) -> Option<impl Iterator<Item = &K>> {
+    /// None until all were listed, and while they are listed anew.
+    pub(crate) fn all(&self) -> Option<impl Iterator<Item = &K>> {
         (self.is_listed && self.coming.is_none()).then(|| self.objects.values())
     }
 }

@@ -105,6 +105,33 @@ pub struct WorkloadBundle {
     pub images: BTreeMap<String, String>,
 }
 
+impl WorkloadKind {
+    /// Its name in sentences: `deployment`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Deployment => "deployment",
+            Self::StatefulSet => "statefulset",
+            Self::DaemonSet => "daemonset",
+        }
+    }
+
+    /// Its name in manifests: `Deployment`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Deployment => "Deployment",
+            Self::StatefulSet => "StatefulSet",
+            Self::DaemonSet => "DaemonSet",
+        }
+    }
+
+    /// The kind of this name in manifests; none for others.
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Deployment, Self::StatefulSet, Self::DaemonSet]
+            .into_iter()
+            .find(|kind| kind.name() == name)
+    }
+}
+
 // serde wants a reference.
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_deployment(kind: &WorkloadKind) -> bool {

@@ -44,6 +44,18 @@ pub struct HelmRevision {
     pub hooks: Vec<HelmHook>,
 }
 
+/// What the labels of a revision's Secret say of it: cheap to list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HelmHead {
+    /// 1, 2, 3, ...
+    pub revision: u32,
+    /// How it stands.
+    pub status: HelmStatus,
+    /// Under which fence Sluice made it; none where others made it. None also of one that is `pending-rollback`: there
+    /// helm copied the labels of the revision that it goes back to, and only the description says it.
+    pub fence: Option<Fence>,
+}
+
 /// How a revision stands (Helm 4, `pkg/release/common/status.go`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -83,6 +95,38 @@ pub struct HelmHook {
 }
 
 impl HelmStatus {
+    /// As helm writes it: `pending-upgrade`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Deployed => "deployed",
+            Self::Uninstalled => "uninstalled",
+            Self::Superseded => "superseded",
+            Self::Failed => "failed",
+            Self::Uninstalling => "uninstalling",
+            Self::PendingInstall => "pending-install",
+            Self::PendingUpgrade => "pending-upgrade",
+            Self::PendingRollback => "pending-rollback",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// Of helm's own word; `Unknown` for any other.
+    pub fn of_word(word: &str) -> Self {
+        let all = [
+            Self::Deployed,
+            Self::Uninstalled,
+            Self::Superseded,
+            Self::Failed,
+            Self::Uninstalling,
+            Self::PendingInstall,
+            Self::PendingUpgrade,
+            Self::PendingRollback,
+        ];
+        all.into_iter()
+            .find(|status| status.word() == word)
+            .unwrap_or(Self::Unknown)
+    }
+
     /// Whether helm is, or was, at work on it: helm refuses to start beside it.
     pub fn is_pending(self) -> bool {
         matches!(
@@ -130,4 +174,50 @@ pub fn read_description(description: &str) -> Option<(Fence, Fence)> {
     let (_, tail) = description.rsplit_once("(decision ")?;
     let (decision, fence) = tail.strip_suffix(')')?.split_once(", fence ")?;
     Some((Fence(decision.parse().ok()?), Fence(fence.parse().ok()?)))
+}
+/// The fence at the end of a description: `mc-api#42 by mc-api-42-dev-1 (fence 12)`.
+pub fn fence_of_description(description: &str) -> Option<Fence> {
+    let (_, end) = description.trim_end().rsplit_once("(fence ")?;
+    end.strip_suffix(')')?.parse().ok().map(Fence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_the_word_that_helm_writes() {
+        for word in [
+            "deployed",
+            "uninstalled",
+            "superseded",
+            "failed",
+            "uninstalling",
+            "pending-install",
+            "pending-upgrade",
+            "pending-rollback",
+            "unknown",
+        ] {
+            let status = HelmStatus::of_word(word);
+            assert_eq!(status.word(), word);
+            assert_eq!(
+                serde_json::to_value(status).ok(),
+                Some(Value::String(word.to_owned()))
+            );
+        }
+        assert_eq!(HelmStatus::of_word("sunk"), HelmStatus::Unknown);
+    }
+
+    #[test]
+    fn a_description_ends_with_its_fence() {
+        for (description, wanted) in [
+            ("mc-api#42 by mc-api-42-dev-1 (fence 12)", Some(Fence(12))),
+            ("back to mc-api#41 (fence 3) (fence 13) ", Some(Fence(13))),
+            ("Upgrade complete", None),
+            ("(fence 12) failed: timed out", None),
+            ("(fence x)", None),
+        ] {
+            assert_eq!(fence_of_description(description), wanted, "{description}");
+        }
+    }
 }

@@ -5,17 +5,58 @@ use crate::ids::{Digest, Fence};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fmt::{Display, Formatter};
 
-/// The service's Deployments and their pods, as read from one cluster's namespace.
+/// A workload of a namespace, by kind and name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct WorkloadRef {
+    /// What it is.
+    pub kind: WorkloadKind,
+    /// Its name.
+    pub name: String,
+}
+
+impl WorkloadRef {
+    /// A Deployment.
+    pub fn deployment(name: impl Into<String>) -> Self {
+        Self {
+            kind: WorkloadKind::Deployment,
+            name: name.into(),
+        }
+    }
+
+    /// Every workload of a bundle.
+    pub fn all_of(bundle: &Bundle) -> Vec<Self> {
+        bundle.deployments.iter().map(Self::from).collect()
+    }
+}
+
+impl From<&WorkloadBundle> for WorkloadRef {
+    fn from(workload: &WorkloadBundle) -> Self {
+        Self {
+            kind: workload.kind,
+            name: workload.name.clone(),
+        }
+    }
+}
+
+/// `deployment mc-api`
+impl Display for WorkloadRef {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.kind.word(), self.name)
+    }
+}
+
+/// The service's workloads and their pods, as read from one cluster's namespace.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Observation {
-    /// Each Deployment that was asked for and is there.
+    /// Each workload that was asked for and is there, whatever its kind.
     pub deployments: Vec<ObservedDeployment>,
     /// The highest fence annotation on any object that Sluice writes there.
     pub highest_fence: Fence,
 }
 
-/// A Deployment and its pods.
+/// A Deployment, StatefulSet or DaemonSet, and its pods.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObservedDeployment {
     /// What it is.
@@ -27,7 +68,7 @@ pub struct ObservedDeployment {
     pub generation: i64,
     /// `status.observedGeneration`; 0 where there is none yet.
     pub observed_generation: i64,
-    /// `spec.replicas`; 1 where absent, as Kubernetes defaults it.
+    /// `spec.replicas`; 1 where absent, as Kubernetes defaults it. Of a DaemonSet as many as there are nodes for it.
     pub wanted: i32,
     /// `status.replicas`: all of its pods, old ones included.
     pub total: i32,
@@ -48,7 +89,8 @@ pub struct ObservedDeployment {
     /// `metadata.labels`.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Conditions that say it cannot go on: `ReplicaFailure` (refused by admission or quota) with its message.
+    /// What says that it cannot go on: `ReplicaFailure` (refused by admission or quota) with its message, or an update
+    /// strategy that leaves old pods alone.
     pub failures: Vec<String>,
     /// Whether an autoscaler targets it.
     pub autoscaled: bool,
@@ -56,12 +98,13 @@ pub struct ObservedDeployment {
     pub pods: Vec<ObservedPod>,
 }
 
-/// A pod of a Deployment.
+/// A pod of a workload.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObservedPod {
     /// Its name.
     pub name: String,
-    /// Whether it is of the Deployment's newest ReplicaSet.
+    /// Whether it is of the newest pod template: of the Deployment's newest ReplicaSet, or of the newest revision of a
+    /// StatefulSet or DaemonSet.
     pub current: bool,
     /// Whether it is being deleted.
     pub terminating: bool,
@@ -102,6 +145,56 @@ pub enum Verdict {
     Inconclusive(String),
 }
 
+impl ObservedDeployment {
+    /// What it is and its name.
+    pub fn reference(&self) -> WorkloadRef {
+        WorkloadRef {
+            kind: self.kind,
+            name: self.name.clone(),
+        }
+    }
+}
+
+impl ObservedPod {
+    /// Why it cannot start, in one line: `pod api-1, container api: ImagePullBackOff: not found`.
+    pub fn trouble(&self) -> Option<String> {
+        let problem = self.problem.as_ref()?;
+        Some(format!(
+            "pod {}, container {}: {}: {}",
+            self.name, problem.container, problem.reason, problem.message
+        ))
+    }
+}
+
+/// A Job, as its status and its pods say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObservedJob {
+    /// Its name.
+    pub name: String,
+    /// The fence annotation; 0 where missing or malformed.
+    pub fence: Fence,
+    /// `status.active`: pods that are not over.
+    pub active: i32,
+    /// `status.succeeded`: pods that ended well.
+    pub succeeded: i32,
+    /// `status.failed`: pods that did not.
+    pub failed: i32,
+    /// Whether its condition `Complete` is true.
+    pub complete: bool,
+    /// `reason: message` of its condition `Failed`, where that is true.
+    pub failure: Option<String>,
+    /// Why one of its pods can never start, where the kubelet says so. A container that crashed is not among these:
+    /// the Job itself counts its tries.
+    pub problem: Option<String>,
+}
+
+impl ObservedJob {
+    /// Whether waiting for it any longer changes nothing: it is complete, has failed, or can never start.
+    pub fn is_over(&self) -> bool {
+        self.complete || self.failure.is_some() || self.problem.is_some()
+    }
+}
+
 /// What to do about old pods that are still ending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leaving {
@@ -130,26 +223,25 @@ pub fn verdict(bundle: &Bundle, observed: &Observation, leaving: Leaving) -> Ver
 }
 
 fn verdict_of(wanted: &WorkloadBundle, bundle: &Bundle, observed: &Observation, leaving: Leaving) -> Verdict {
-    let name = &wanted.name;
-    let Some(found) = observed.deployments.iter().find(|found| found.name == *name) else {
-        return Verdict::Inconclusive(format!("deployment {name} is not there"));
+    let what = WorkloadRef::from(wanted);
+    let is_it = |found: &&ObservedDeployment| found.kind == what.kind && found.name == what.name;
+    let Some(found) = observed.deployments.iter().find(is_it) else {
+        return Verdict::Inconclusive(format!("{what} is not there"));
     };
     if found.observed_generation < found.generation {
-        return Verdict::Inconclusive(format!(
-            "deployment {name}: the cluster has not looked at the change yet"
-        ));
+        return Verdict::Inconclusive(format!("{what}: the cluster has not looked at the change yet"));
     }
     if let Some(foreign) = foreign_image(wanted, found) {
         return Verdict::Failed(foreign);
     }
     if let Some(failure) = found.failures.first() {
-        return Verdict::Failed(format!("deployment {name}: {failure}"));
+        return Verdict::Failed(format!("{what}: {failure}"));
     }
     if let Some(problem) = found
         .pods
         .iter()
         .filter(|pod| pod.current && !pod.terminating)
-        .find_map(problem_of)
+        .find_map(ObservedPod::trouble)
     {
         return Verdict::Failed(problem);
     }
@@ -161,27 +253,27 @@ fn verdict_of(wanted: &WorkloadBundle, bundle: &Bundle, observed: &Observation, 
 
 /// Somebody else changed an image that this bundle names.
 fn foreign_image(wanted: &WorkloadBundle, found: &ObservedDeployment) -> Option<String> {
-    wanted.images.iter().find_map(|(container, image)| match found.images.get(container) {
-        Some(there) if there == image => None,
-        Some(there) => Some(format!(
-            "deployment {}: container {container} has image {there}, not {image}: somebody else changed it",
-            found.name
-        )),
-        None => Some(format!("deployment {}: container {container} is gone: somebody else changed it", found.name)),
-    })
-}
-
-fn problem_of(pod: &ObservedPod) -> Option<String> {
-    let problem = pod.problem.as_ref()?;
-    Some(format!(
-        "pod {}, container {}: {}: {}",
-        pod.name, problem.container, problem.reason, problem.message
-    ))
+    wanted
+        .images
+        .iter()
+        .find_map(|(container, image)| match found.images.get(container) {
+            Some(there) if there == image => None,
+            Some(there) => Some(format!(
+                "{}: container {container} has image {there}, not {image}: somebody else changed it",
+                found.reference()
+            )),
+            None => {
+                let what = found.reference();
+                Some(format!(
+                    "{what}: container {container} is gone: somebody else changed it"
+                ))
+            }
+        })
 }
 
 fn replicas_open(found: &ObservedDeployment) -> Option<String> {
+    let what = found.reference();
     let ObservedDeployment {
-        name,
         wanted,
         total,
         updated,
@@ -189,46 +281,38 @@ fn replicas_open(found: &ObservedDeployment) -> Option<String> {
         ..
     } = found;
     if updated < wanted {
-        return Some(format!(
-            "deployment {name}: {updated} of {wanted} pods are updated"
-        ));
+        return Some(format!("{what}: {updated} of {wanted} pods are updated"));
     }
     if total > updated {
-        return Some(format!(
-            "deployment {name}: {} old pods are left",
-            total - updated
-        ));
+        return Some(format!("{what}: {} old pods are left", total - updated));
     }
     (available < wanted).then(
         || match found.pods.iter().find_map(|pod| pod.unscheduled.as_deref()) {
             Some(why) => {
-                format!("deployment {name}: {available} of {wanted} pods are available; not scheduled: {why}")
+                format!("{what}: {available} of {wanted} pods are available; not scheduled: {why}")
             }
-            None => format!("deployment {name}: {available} of {wanted} pods are available"),
+            None => format!("{what}: {available} of {wanted} pods are available"),
         },
     )
 }
 
 fn pods_open(bundle: &Bundle, found: &ObservedDeployment, leaving: Leaving) -> Option<String> {
-    let name = &found.name;
+    let what = found.reference();
     let present = || found.pods.iter().filter(|pod| !pod.ended);
     let ready = present()
         .filter(|pod| pod.current && !pod.terminating && pod.ready)
         .count();
     if i32::try_from(ready).is_ok_and(|ready| ready < found.wanted) {
-        return Some(format!(
-            "deployment {name}: {ready} of {} pods are ready",
-            found.wanted
-        ));
+        return Some(format!("{what}: {ready} of {} pods are ready", found.wanted));
     }
     present().find_map(|pod| {
         if !pod.current && (!pod.terminating || leaving == Leaving::Awaited) {
-            return Some(format!("deployment {name}: old pod {} is still there", pod.name));
+            return Some(format!("{what}: old pod {} is still there", pod.name));
         }
         if !pod.current || pod.terminating {
             return None;
         }
-        off_release(bundle, pod).map(|why| format!("deployment {name}: {why}"))
+        off_release(bundle, pod).map(|why| format!("{what}: {why}"))
     })
 }
 

@@ -200,3 +200,45 @@ fn a_deployment_that_is_missing_is_not_success() {
         Verdict::Inconclusive(_)
     ));
 }
+
+#[test]
+fn every_kind_is_called_by_its_own_name() {
+    for (kind, wanted) in [
+        (
+            WorkloadKind::Deployment,
+            "deployment api: 1 of 2 pods are updated",
+        ),
+        (
+            WorkloadKind::StatefulSet,
+            "statefulset api: 1 of 2 pods are updated",
+        ),
+        (WorkloadKind::DaemonSet, "daemonset api: 1 of 2 pods are updated"),
+    ] {
+        let (mut bundle, mut found) = (bundle(), good());
+        bundle.deployments[0].kind = kind;
+        found.kind = kind;
+        found.updated = 1;
+        let seen = Observation {
+            deployments: vec![found],
+            highest_fence: Fence(3),
+        };
+        let judged = verdict(&bundle, &seen, Leaving::Awaited);
+        assert_eq!(judged, Verdict::Inconclusive(wanted.into()));
+        assert_eq!(WorkloadKind::of_name(kind.name()), Some(kind));
+    }
+}
+
+#[test]
+fn a_workload_of_the_same_name_and_another_kind_is_another() {
+    let mut bundle = bundle();
+    bundle.deployments[0].kind = WorkloadKind::StatefulSet;
+    let seen = Observation {
+        deployments: vec![good()],
+        highest_fence: Fence(3),
+    };
+    let judged = verdict(&bundle, &seen, Leaving::Awaited);
+    assert_eq!(
+        judged,
+        Verdict::Inconclusive("statefulset api is not there".into())
+    );
+}

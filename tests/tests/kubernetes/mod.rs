@@ -24,7 +24,7 @@ use sluice_domain::ids::{Digest, Fence, Hash, ReleaseNumber, ServiceName};
 use sluice_domain::pipeline::{EnvironmentPackage, ReleasedDeployment};
 use sluice_domain::plan::{capture_bundle, config_wanted, plan_bundle};
 use sluice_domain::release::Release;
-use sluice_domain::workload::{Leaving, Observation, Verdict, verdict};
+use sluice_domain::workload::{Leaving, Observation, Verdict, WorkloadRef, verdict};
 use sluice_local::image::{Image, Pusher};
 use sluice_local::{Cluster, Environment};
 use sluice_tests::alone::{cleaned, unique};
@@ -119,7 +119,10 @@ impl Place {
 
     /// What is observed of the Deployment now.
     pub async fn observe(&self) -> Observation {
-        self.sluice.observe(&[NAME.to_owned()]).await.unwrap()
+        self.sluice
+            .observe(&[WorkloadRef::deployment(NAME)])
+            .await
+            .unwrap()
     }
 
     /// The bundle of a release of these manifests, or of the adopted Deployment where there are none.
@@ -165,7 +168,7 @@ impl Place {
         let settled = |observed: &Observation| !matches!(judge(observed), Verdict::Inconclusive(_));
         match self
             .sluice
-            .wait_for(&[NAME.to_owned()], PATIENCE, Fence(fence), settled)
+            .wait_for(&[WorkloadRef::deployment(NAME)], PATIENCE, Fence(fence), settled)
             .await
             .unwrap()
         {

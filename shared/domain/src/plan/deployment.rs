@@ -122,7 +122,7 @@ fn of_cluster(found: &ObservedDeployment, mut template: Value, container: Option
     spec.retain(|key, _| !["paused", "replicas"].contains(&key.as_str()));
     spec.insert("template".to_owned(), template);
     WorkloadBundle {
-        kind: WorkloadKind::Deployment,
+        kind: found.kind,
         name: found.name.clone(),
         container,
         replicas: (!found.autoscaled).then_some(found.wanted),
