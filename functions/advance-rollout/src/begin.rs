@@ -58,6 +58,29 @@ pub(crate) async fn begin(
     ))
 }
 
+/// Records the first decision that helm carries out. What is there and what is to be were stored when helm was asked.
+pub(crate) async fn begin_helm(
+    backends: &Backends,
+    scene: Scene,
+    step: u32,
+    now: Timestamp,
+) -> Result<Next, Failure> {
+    let mut environment = scene.environment;
+    let (baseline, target) = (scene.rollout.baseline, scene.rollout.target);
+    let (Some(baseline), Some(target)) = (baseline, target) else {
+        return Err(Failure::internal("helm was not asked before it is to run"));
+    };
+    let beginning = Beginning {
+        baseline,
+        target,
+        highest_fence: scene.observed.highest_fence,
+        timeout: scene.spec.timeout,
+    };
+    let record = rollout::begin(&mut environment, step, beginning, now);
+    commit(backends, environment, record, now).await?;
+    Ok(Next::now(NextState::Helm, "helm runs"))
+}
+
 /// What is there now, believed to be the live release where its image is what runs.
 async fn store_baseline(
     backends: &Backends,

@@ -1,9 +1,11 @@
 //! One step of a rollout: load, observe, decide, record, apply.
 
-use crate::begin::begin;
+use crate::begin::{begin, begin_helm};
+use crate::checks;
 use crate::scene::Scene;
 use jiff::Timestamp;
 use sluice_cluster::Clusters;
+use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Phase, Wanted};
 use sluice_domain::ledger::Record;
 use sluice_domain::plan::capture_bundle;
@@ -30,17 +32,20 @@ async fn advance(
     now: Timestamp,
 ) -> Result<Next, Failure> {
     let scene = Scene::load(backends, clusters, step).await?;
-    let decision = decide(
-        &scene.rollout,
-        scene.wanted.as_ref(),
-        &scene.observed,
-        step.error.as_ref(),
-        now,
-    );
+    let decision = decide(scene.facts(step.error.as_ref()), now);
     tracing::info!(execution = %step.execution, step = step.step, phase = ?scene.rollout.phase, ?decision, "decided");
     match decision {
+        Decision::Prepare => Ok(Next::now(NextState::Helm, "asks helm what it would do")),
+        Decision::Begin if scene.is_helm => begin_helm(backends, scene, step.step, now).await,
         Decision::Begin => begin(backends, scene, step.step, now).await,
         Decision::Apply => apply_recorded(&scene).await,
+        Decision::Check { stage, name, attempt } => {
+            checks::start(backends, scene, step.step, stage, &name, attempt, now).await
+        }
+        Decision::AwaitCheck(reason) => Ok(Next::now(NextState::Check, reason)),
+        Decision::Silent(reason) => checks::silent(backends, scene, reason, now).await,
+        Decision::Hold(reason) => checks::hold(backends, scene, step.step, &reason, now).await,
+        Decision::AwaitAnswer(reason, seconds) => Ok(checks::awaits(reason, seconds)),
         Decision::Await(reason) => Ok(Next::now(NextState::Pods, reason)),
         Decision::Verify => verify(backends, scene, step.step, now).await,
         Decision::Restore(reason) => restore(backends, scene, step.step, &reason, now).await,
@@ -55,6 +60,9 @@ async fn advance(
 
 /// What is recorded is written (again), with the fence it was recorded with: what carries that fence already is done.
 async fn apply_recorded(scene: &Scene) -> Result<Next, Failure> {
+    if scene.by_helm() {
+        return Ok(Next::now(NextState::Helm, "helm runs"));
+    }
     if let Some(wanted) = &scene.wanted {
         scene.namespace.apply(wanted, scene.rollout.fence).await?;
     }
@@ -62,6 +70,19 @@ async fn apply_recorded(scene: &Scene) -> Result<Next, Failure> {
 }
 
 async fn verify(backends: &Backends, scene: Scene, step: u32, now: Timestamp) -> Result<Next, Failure> {
+    let captured = match scene.helm_bundle() {
+        Some(bundle) => bundle,
+        None => capture(backends, &scene).await?,
+    };
+    let hash = backends.table.put_bundle(&captured).await?;
+    let mut environment = scene.environment;
+    let record = rollout::reach(&mut environment, step, Phase::Verified, Some(hash), None);
+    commit(backends, environment, record, now).await?;
+    Ok(over(Phase::Verified, None))
+}
+
+/// The bundle as it runs.
+async fn capture(backends: &Backends, scene: &Scene) -> Result<Bundle, Failure> {
     let config = scene.config_of_observed().await?;
     let release = match scene.rollout.release {
         Some(number) => Some(load_release(backends, &scene.environment.service, number).await?),
@@ -73,13 +94,7 @@ async fn verify(backends: &Backends, scene: Scene, step: u32, now: Timestamp) ->
         .map(|wanted| wanted.objects.as_slice())
         .unwrap_or_default();
     let captured = capture_bundle(&scene.observed, objects, &config, release.as_ref());
-    let captured =
-        captured.ok_or_else(|| Failure::internal("nothing runs in an environment that was just verified"))?;
-    let hash = backends.table.put_bundle(&captured).await?;
-    let mut environment = scene.environment;
-    let record = rollout::reach(&mut environment, step, Phase::Verified, Some(hash), None);
-    commit(backends, environment, record, now).await?;
-    Ok(over(Phase::Verified, None))
+    captured.ok_or_else(|| Failure::internal("nothing runs in an environment that was just verified"))
 }
 
 async fn restore(
@@ -110,13 +125,13 @@ async fn restore(
         None => return Err(Failure::internal("a rollout without a row")),
     };
     commit(backends, environment, record, now).await?;
-    if let Some(wanted) = wanted {
-        namespace.apply(&wanted, fence).await?;
-    }
-    Ok(Next::now(
-        NextState::Pods,
-        format!("brings back what was there before: {reason}"),
-    ))
+    let said = format!("brings back what was there before: {reason}");
+    match wanted {
+        Some(wanted) if wanted.helm.is_some() => return Ok(Next::now(NextState::Helm, said)),
+        Some(wanted) => namespace.apply(&wanted, fence).await?,
+        None => return Ok(Next::now(NextState::Pods, said)),
+    };
+    Ok(Next::now(NextState::Pods, said))
 }
 
 /// Records a phase in which nothing is written.
@@ -168,7 +183,7 @@ pub(crate) async fn commit(
 pub(crate) async fn stored(
     backends: &Backends,
     wanted: Option<Wanted<'_>>,
-) -> Result<Option<sluice_domain::bundle::Bundle>, Failure> {
+) -> Result<Option<Bundle>, Failure> {
     let Some(wanted) = wanted else { return Ok(None) };
     let (Wanted::Bundle(hash) | Wanted::NoPods(hash)) = wanted;
     let bundle = backends.table.bundle(hash).await?;

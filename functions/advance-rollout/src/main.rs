@@ -1,6 +1,7 @@
 //! Does one step of a rollout.
 
 mod begin;
+mod checks;
 mod handler;
 mod scene;
 

@@ -4,9 +4,10 @@ use crate::handler::stored;
 use sluice_cluster::{Clusters, Namespace};
 use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Rollout};
-use sluice_domain::pipeline::{EnvironmentPackage, EnvironmentSpec, Package};
+use sluice_domain::pipeline::{EnvironmentPackage, EnvironmentSpec, Package, Workload};
 use sluice_domain::plan::{ConfigData, config_names};
-use sluice_domain::wire::Step;
+use sluice_domain::rollout::Facts;
+use sluice_domain::wire::{Caught, Step};
 use sluice_domain::workload::{Observation, WorkloadRef};
 use sluice_lambda::Failure;
 use sluice_transitions::{Backends, address_of, load_version, spec_of};
@@ -22,6 +23,8 @@ pub(crate) struct Scene {
     pub spec: EnvironmentSpec,
     /// What it packages for the environment.
     pub package: EnvironmentPackage,
+    /// Whether the workload is helm's.
+    pub is_helm: bool,
     /// The bundle of the present phase.
     pub wanted: Option<Bundle>,
     /// The environment's namespace.
@@ -47,16 +50,50 @@ impl Scene {
         let package = package.environments.get(name).cloned().unwrap_or_default();
         let wanted = stored(backends, rollout.wanted()).await?;
         let namespace = clusters.connect(&address_of(&spec)).await?;
-        let observed = namespace.observe(&asked(&package, wanted.as_ref())).await?;
+        let is_helm = matches!(version.pipeline.workload, Workload::Helm(_));
+        let mut observed = namespace.observe(&asked(&package, wanted.as_ref())).await?;
+        if is_helm || wanted.as_ref().is_some_and(|wanted| wanted.helm.is_some()) {
+            let fence = namespace.helm_fence().await?.unwrap_or_default();
+            observed.highest_fence = observed.highest_fence.max(fence);
+        }
         Ok(Scene {
             environment,
             rollout,
             spec,
             package,
+            is_helm,
             wanted,
             namespace,
             observed,
         })
+    }
+
+    /// What the next decision looks at.
+    pub(crate) fn facts<'a>(&'a self, caught: Option<&'a Caught>) -> Facts<'a> {
+        Facts {
+            rollout: &self.rollout,
+            wanted: self.wanted.as_ref(),
+            observed: &self.observed,
+            spec: &self.spec,
+            is_helm: self.is_helm,
+            helm: self.environment.helm.as_ref(),
+            caught,
+        }
+    }
+
+    /// Whether helm writes what the present phase wants.
+    pub(crate) fn by_helm(&self) -> bool {
+        self.wanted.as_ref().is_some_and(|wanted| wanted.helm.is_some())
+    }
+
+    /// The bundle of the present phase with the revision that helm left of it; none where helm has no part in it.
+    pub(crate) fn helm_bundle(&self) -> Option<Bundle> {
+        let mut bundle = self.wanted.clone()?;
+        let helm = bundle.helm.as_mut()?;
+        let run = self.environment.helm.as_ref();
+        helm.revision = run.and_then(|run| run.revision);
+        helm.content = run.and_then(|run| run.content.clone());
+        Some(bundle)
     }
 
     /// The content of every ConfigMap that the observed pod templates name.

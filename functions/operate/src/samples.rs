@@ -137,6 +137,9 @@ pub fn under_way(mut environment: Environment, kind: RolloutKind, release: u32, 
         target: None,
         started_at: at(1),
         deadline: at(601),
+        checks: Vec::new(),
+        held_until: None,
+        asked_again: false,
         reason: None,
     });
     environment

@@ -158,7 +158,7 @@ impl HelmRevision {
 
 /// What Sluice writes into a revision's description: for people, and for itself when it comes again.
 ///
-/// `mc-api#42, mc-api-42-production-1 (decision 12, fence 13)`. Helm keeps at most 512 characters.
+/// `mc-api#42 by mc-api-42-production-1, decision 12 (fence 13)`. Helm keeps at most 512 characters.
 pub fn description(
     release: Option<&str>,
     execution: &ExecutionName,
@@ -166,16 +166,18 @@ pub fn description(
     fence: Fence,
 ) -> String {
     let what = release.unwrap_or("what was there before");
-    format!("{what}, {execution} (decision {decision}, fence {fence})")
+    format!("{what} by {execution}, decision {decision} (fence {fence})")
 }
 
-/// The decision and the fence in a description that Sluice wrote.
-pub fn read_description(description: &str) -> Option<(Fence, Fence)> {
-    let (_, tail) = description.rsplit_once("(decision ")?;
-    let (decision, fence) = tail.strip_suffix(')')?.split_once(", fence ")?;
-    Some((Fence(decision.parse().ok()?), Fence(fence.parse().ok()?)))
+/// The fence of the decision in a description that Sluice wrote.
+pub fn decision_of_description(description: &str) -> Option<Fence> {
+    fence_of_description(description)?;
+    let (before, _) = description.rsplit_once(" (fence ")?;
+    let (_, decision) = before.rsplit_once(", decision ")?;
+    decision.parse().ok().map(Fence)
 }
-/// The fence at the end of a description: `mc-api#42 by mc-api-42-dev-1 (fence 12)`.
+
+/// The fence at the end of a description that Sluice wrote.
 pub fn fence_of_description(description: &str) -> Option<Fence> {
     let (_, end) = description.trim_end().rsplit_once("(fence ")?;
     end.strip_suffix(')')?.parse().ok().map(Fence)

@@ -1,6 +1,6 @@
 //! What helm is to do, given what the cluster holds of the release.
 
-use super::{HelmRevision, HelmStatus, read_description};
+use super::{HelmRevision, HelmStatus, decision_of_description, fence_of_description};
 use crate::bundle::HelmBundle;
 use crate::ids::Fence;
 
@@ -113,11 +113,11 @@ fn unfinished(latest: &HelmRevision, fence: Fence) -> Course {
 fn writer_of(revision: &HelmRevision) -> Option<Fence> {
     revision
         .fence
-        .or_else(|| read_description(&revision.description).map(|(_, fence)| fence))
+        .or_else(|| fence_of_description(&revision.description))
 }
 
 fn decision_of(revision: &HelmRevision) -> Option<Fence> {
-    read_description(&revision.description).map(|(decision, _)| decision)
+    decision_of_description(&revision.description)
 }
 
 /// The revision that the bundle was, or another of the same content; none where the history has none.
@@ -177,17 +177,7 @@ pub fn is_drift(live: Option<&HelmBundle>, present: Option<&HelmRevision>) -> Op
 
 impl std::fmt::Display for HelmStatus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Deployed => "deployed",
-            Self::Uninstalled => "uninstalled",
-            Self::Superseded => "superseded",
-            Self::Failed => "failed",
-            Self::Uninstalling => "uninstalling",
-            Self::PendingInstall => "pending-install",
-            Self::PendingUpgrade => "pending-upgrade",
-            Self::PendingRollback => "pending-rollback",
-            Self::Unknown => "unknown",
-        })
+        f.write_str(self.word())
     }
 }
 

@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 use super::*;
 use crate::bundle::ChartRef;
-use crate::helm::{HelmStatus::*, description};
+use crate::helm::HelmStatus::*;
+use crate::helm::description;
 use crate::ids::{ExecutionName, Hash};
 use proptest::prelude::*;
 use serde_json::json;
@@ -156,16 +157,20 @@ fn what_runs_is_what_was_deployed_or_what_others_left() {
 fn a_description_is_read_as_it_was_written() {
     let execution = ExecutionName::parse("mc-api-42-production-1").unwrap();
     let said = description(Some("mc-api#42"), &execution, Fence(12), Fence(13));
-    assert_eq!(said, "mc-api#42, mc-api-42-production-1 (decision 12, fence 13)");
-    assert_eq!(read_description(&said), Some((Fence(12), Fence(13))));
+    assert_eq!(
+        said,
+        "mc-api#42 by mc-api-42-production-1, decision 12 (fence 13)"
+    );
+    assert_eq!(decision_of_description(&said), Some(Fence(12)));
+    assert_eq!(fence_of_description(&said), Some(Fence(13)));
     for other in [
         "",
         "Upgrade complete",
-        "(decision 1)",
-        "(decision x, fence 2)",
-        "a (decision 1, fence 2) b",
+        "x, decision 1",
+        "x, decision y (fence 2)",
+        "(fence 2)",
     ] {
-        assert_eq!(read_description(other), None, "{other}");
+        assert_eq!(decision_of_description(other), None, "{other}");
     }
 }
 
