@@ -11,6 +11,13 @@ pub const ROLLBACK_MACHINE: &str = "ROLLBACK_MACHINE";
 /// The name or ARN of the function `roll-back`.
 pub const ROLL_BACK_FUNCTION: &str = "ROLL_BACK_FUNCTION";
 
+/// The path of the helm program.
+pub const HELM: &str = "HELM";
+/// The ARN of the role as which helm reaches clusters of this account.
+pub const HELM_ROLE: &str = "HELM_ROLE";
+/// The name or ARN of the function `run-helm`.
+pub const RUN_HELM_FUNCTION: &str = "RUN_HELM_FUNCTION";
+
 /// The values of these settings, in this order; the error names every one that is missing.
 ///
 /// ```no_run

@@ -1,0 +1,319 @@
+//! Before the first write: what is there, what is to be, and whether others changed it.
+
+use crate::apply::complaint;
+use crate::handler::{Held, Tools, rollout_of};
+use crate::place::{LOOKING, Place};
+use crate::process;
+use crate::secrets::{self, Secrets};
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use sluice_domain::bundle::{Baseline, Bundle, ChartRef, HelmBundle};
+use sluice_domain::environment::Environment;
+use sluice_domain::helm::{HelmRevision, documents, is_drift, own_values, owned, present, workloads};
+use sluice_domain::ids::ExecutionName;
+use sluice_domain::ledger::{Event, Record};
+use sluice_domain::pipeline::{ChartSource, HelmWorkload, OnDrift, Workload};
+use sluice_domain::release::Release;
+use sluice_domain::rollout::prepared;
+use sluice_domain::wire::{Next, NextState};
+use sluice_lambda::Failure;
+use sluice_table::Transaction;
+use sluice_transitions::load_release;
+use std::future::pending;
+use std::time::Duration;
+
+/// What helm would do, and from what.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The release as it would run.
+    pub target: Bundle,
+    /// The objects that would be there, as helm would write them. They hold Secrets: never stored, never said.
+    pub objects: Vec<Value>,
+    /// The revision that runs now.
+    pub present: Option<HelmRevision>,
+    /// How the release or its objects were changed by others.
+    pub drift: Vec<String>,
+}
+
+/// Stores what is there and what is to be, on the rollout that is starting.
+pub(crate) async fn prepare(
+    tools: &Tools,
+    held: Held,
+    execution: &ExecutionName,
+    now: Timestamp,
+    at_most: Duration,
+) -> Result<Next, Failure> {
+    let number = held
+        .rollout
+        .release
+        .ok_or_else(|| Failure::internal("a promotion without a release"))?;
+    let release = load_release(&tools.backends, &held.environment.service, number).await?;
+    let found = look(tools, &held, &release, at_most).await?;
+    let drifted = !found.drift.is_empty();
+    if drifted && held.spec.on_drift == OnDrift::Stop {
+        return Err(stopped(&held, &found.drift));
+    }
+    let table = &tools.backends.table;
+    let baseline = baseline(tools, &held.environment, &held.pipeline_release(), found.present.as_ref()).await?;
+    let target = table.put_bundle(&found.target).await?;
+    let mut environment = table.environment(&held.environment.service, &held.environment.name).await?;
+    rollout_of(&environment, execution)?;
+    if !prepared(&mut environment, baseline, target) {
+        return Ok(Next::now(NextState::Helm, "it was prepared before"));
+    }
+    let mut transaction = Transaction::new();
+    if drifted {
+        transaction.record(&mut environment, overwritten(&held, &found.drift), now);
+    }
+    transaction.update(&environment);
+    transaction.commit(table).await?;
+    Ok(Next::now(NextState::Helm, "helm was asked what it would do"))
+}
+
+/// What helm would do with this release. Nothing is written.
+pub(crate) async fn look(
+    tools: &Tools,
+    held: &Held,
+    release: &Release,
+    at_most: Duration,
+) -> Result<Prepared, Failure> {
+    let workload = workload_of(held)?;
+    let place = Place::connect(tools, &held.spec, LOOKING).await?;
+    let name = held.pipeline_release();
+    let revisions = place.revisions(&name).await?;
+    busy(&revisions, held)?;
+    let secrets = secrets::current(&tools.secrets, &held.spec.secret_values).await?;
+    let mut bundle = bundle(held, workload, release, &secrets)?;
+    let rendered = render(tools, &place, &bundle, &secrets, &held.spec.namespace, at_most).await?;
+    bundle.chart.name.clone_from(&rendered.chart.metadata.name);
+    bundle.chart.version.clone_from(&rendered.chart.metadata.version);
+    let refused = |fault: sluice_domain::helm::ManifestFault| Failure::refused(fault.to_string());
+    let objects = documents(&rendered.manifest).map_err(refused)?;
+    let deployments = workloads(&objects, Some(&release.image())).map_err(refused)?;
+    let present = present(&revisions).cloned();
+    let drift = drift(tools, &place, held, present.as_ref()).await?;
+    Ok(Prepared {
+        target: Bundle {
+            release: Some(release.number),
+            digest: Some(release.digest.clone()),
+            children: release.children.clone(),
+            deployments,
+            objects: Vec::new(),
+            config_maps: Vec::new(),
+            helm: Some(bundle),
+        },
+        objects: objects
+            .iter()
+            .map(|object| owned(object, &name, &held.spec.namespace))
+            .collect(),
+        present,
+        drift,
+    })
+}
+
+impl Held {
+    /// The name of the Helm release.
+    pub(crate) fn pipeline_release(&self) -> String {
+        let said = match &self.pipeline.workload {
+            Workload::Helm(helm) => helm.release.clone(),
+            Workload::Deployment(_) => None,
+        };
+        said.unwrap_or_else(|| self.pipeline.service.to_string())
+    }
+}
+
+fn workload_of(held: &Held) -> Result<&HelmWorkload, Failure> {
+    match &held.pipeline.workload {
+        Workload::Helm(helm) => Ok(helm),
+        Workload::Deployment(_) => Err(Failure::internal("helm was asked about a workload that is not its own")),
+    }
+}
+
+/// Somebody else's helm that is at work is waited for: it writes the same objects.
+fn busy(revisions: &[HelmRevision], held: &Held) -> Result<(), Failure> {
+    use sluice_domain::helm::{Asked, Course, course};
+    let asked = Asked {
+        wanted: None,
+        decision: held.environment.fence,
+        fence: held.environment.fence.next(held.environment.fence),
+    };
+    match course(revisions, asked) {
+        Course::Busy(why) => Err(Failure::transient(why)),
+        _ => Ok(()),
+    }
+}
+
+fn bundle(
+    held: &Held,
+    workload: &HelmWorkload,
+    release: &Release,
+    secrets: &Secrets,
+) -> Result<HelmBundle, Failure> {
+    let packaged = held.package.environments.get(&held.spec.name);
+    let mut values = packaged.map(|package| package.values.clone()).unwrap_or_default();
+    values.push(own_values(&workload.image, release).to_string());
+    let archive = match (&workload.chart, &held.package.chart) {
+        (_, Some(chart)) => Some(chart.archive.clone()),
+        (ChartSource::Path(path), None) => {
+            return Err(Failure::internal(format!("the chart {path} was not packaged")));
+        }
+        (ChartSource::Oci { .. }, None) => None,
+    };
+    Ok(HelmBundle {
+        release: held.pipeline_release(),
+        chart: ChartRef {
+            name: String::new(),
+            version: String::new(),
+            archive,
+        },
+        values,
+        secret_values: secrets.versions.clone(),
+        revision: None,
+        content: None,
+    })
+}
+
+/// The part of helm's JSON that is looked at.
+#[derive(Deserialize)]
+struct Rendered {
+    #[serde(default)]
+    manifest: String,
+    chart: RenderedChart,
+}
+
+#[derive(Deserialize)]
+struct RenderedChart {
+    metadata: RenderedMetadata,
+}
+
+#[derive(Deserialize)]
+struct RenderedMetadata {
+    name: String,
+    version: String,
+}
+
+async fn render(
+    tools: &Tools,
+    place: &Place<'_>,
+    bundle: &HelmBundle,
+    secrets: &Secrets,
+    namespace: &str,
+    at_most: Duration,
+) -> Result<Rendered, Failure> {
+    let archive = bundle
+        .chart
+        .archive
+        .as_ref()
+        .ok_or_else(|| Failure::internal("there is no chart to render"))?;
+    let archive = tools.backends.table.blob(archive).await?;
+    let files = place.files().await?;
+    let mut arguments: Vec<String> = ["upgrade", "--install", &bundle.release].map(str::to_owned).into();
+    arguments.extend(files.chart(&archive, bundle, &secrets.values).await?);
+    arguments.extend(["--namespace", namespace, "--dry-run=server", "--output", "json"].map(str::to_owned));
+    let ended = process::run(&tools.program, files.home(), &arguments, at_most, pending()).await?;
+    if !ended.success {
+        return Err(complaint("helm cannot render the chart", &secrets.struck(&ended.complaints)));
+    }
+    serde_json::from_slice(&ended.output)
+        .map_err(|error| Failure::internal(format!("what helm rendered cannot be read: {error}")))
+}
+
+/// What others changed since Sluice left the release: its revision, and the objects of that revision. A release that
+/// Sluice never wrote cannot have drifted: it is adopted as it is.
+async fn drift(
+    tools: &Tools,
+    place: &Place<'_>,
+    held: &Held,
+    present: Option<&HelmRevision>,
+) -> Result<Vec<String>, Failure> {
+    let Some(live) = &held.environment.live else {
+        return Ok(Vec::new());
+    };
+    let live = tools.backends.table.bundle(&live.bundle).await?;
+    let Some(live) = &live.helm else { return Ok(Vec::new()) };
+    let mut drift: Vec<String> = is_drift(Some(live), present).into_iter().collect();
+    let Some(present) = present else { return Ok(drift) };
+    let objects = documents(&present.manifest).map_err(|fault| Failure::refused(fault.to_string()))?;
+    let objects: Vec<Value> = objects
+        .iter()
+        .map(|object| owned(object, &present.name, &held.spec.namespace))
+        .collect();
+    let differences = place.namespace.differences(&objects, &[], HELM).await?;
+    drift.extend(differences.iter().map(ToString::to_string));
+    Ok(drift)
+}
+
+/// Helm's name among the managers of fields (Helm 4, `pkg/kube/client.go`: the program's own name).
+pub(crate) const HELM: &str = "helm";
+
+fn stopped(held: &Held, drift: &[String]) -> Failure {
+    let (service, environment) = (&held.environment.service, &held.environment.name);
+    Failure::refused(format!(
+        "others changed what Sluice left: {}. See `sluice plan {service} {environment}`; put it back, or let the rollout write \
+         over it with on_drift = \"overwrite\"",
+        drift.join("; ")
+    ))
+}
+
+fn overwritten(held: &Held, drift: &[String]) -> Record {
+    Record {
+        event: Event::DriftOverwritten,
+        by: "sluice".into(),
+        release: held.rollout.release,
+        digest: None,
+        execution: Some(held.rollout.owner.clone()),
+        fence: None,
+        reason: Some(drift.join("; ").chars().take(2_000).collect()),
+    }
+}
+
+/// What is there now: the live bundle where it is that, else what helm keeps of it.
+async fn baseline(
+    tools: &Tools,
+    environment: &Environment,
+    release: &str,
+    present: Option<&HelmRevision>,
+) -> Result<Baseline, Failure> {
+    let Some(present) = present else {
+        return Ok(Baseline::Nothing);
+    };
+    let internal = |error: serde_json::Error| Failure::internal(error.to_string());
+    let content = present.content().map_err(internal)?;
+    let table = &tools.backends.table;
+    let live = match &environment.live {
+        Some(live) => Some((live.bundle.clone(), table.bundle(&live.bundle).await?)),
+        None => None,
+    };
+    if let Some((hash, bundle)) = live
+        && bundle.helm.is_some_and(|helm| helm.content.as_ref() == Some(&content))
+    {
+        return Ok(Baseline::Bundle { hash });
+    }
+    let objects = documents(&present.manifest).map_err(|fault| Failure::refused(fault.to_string()))?;
+    let deployments = workloads(&objects, None).unwrap_or_default();
+    let captured = Bundle {
+        release: None,
+        digest: None,
+        children: Vec::new(),
+        deployments,
+        objects: Vec::new(),
+        config_maps: Vec::new(),
+        helm: Some(HelmBundle {
+            release: release.to_owned(),
+            chart: ChartRef {
+                name: present.chart.clone(),
+                version: present.chart_version.clone(),
+                archive: None,
+            },
+            // Helm keeps them with the revision, and may keep secrets among them: they are not copied.
+            values: Vec::new(),
+            secret_values: Vec::new(),
+            revision: Some(present.revision),
+            content: Some(content),
+        }),
+    };
+    Ok(Baseline::Bundle {
+        hash: table.put_bundle(&captured).await?,
+    })
+}
