@@ -9,6 +9,7 @@ mod autoscalers;
 mod config_maps;
 mod connection;
 mod deployments;
+mod differences;
 mod error;
 mod fence;
 mod helm_fence;

@@ -7,6 +7,7 @@ pub mod api;
 pub mod approval;
 pub mod bundle;
 pub mod canonical;
+pub mod difference;
 pub mod environment;
 pub mod gates;
 pub mod helm;
