@@ -158,8 +158,41 @@ class Cluster(unittest.TestCase):
         self.assertEqual(self.faults(), [])
 
     def test_a_kind_that_is_changed_unfenced(self):
-        self.roles[0]["rules"].append({"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["patch"]})
-        self.assertEqual(self.faults(), ["sluice-deployer may change jobs, which the fence does not know"])
+        self.roles[0]["rules"].append({"apiGroups": ["batch"], "resources": ["cronjobs"], "verbs": ["patch"]})
+        self.assertEqual(self.faults(), ["sluice-deployer may change cronjobs, which the fence does not know"])
+
+    def test_a_config_map_that_is_not_the_fence(self):
+        rule = next(rule for rule in self.roles[0]["rules"] if "resourceNames" in rule)
+        rule["resourceNames"].append("settings")
+        self.assertIn("sluice-deployer may change configmaps sluice-fence settings, which the fence does not know", self.faults())
+        del rule["resourceNames"]
+        self.assertIn("sluice-deployer may change configmaps, which the fence does not know", self.faults())
+
+    def test_secrets_and_deletion_are_helms_alone(self):
+        self.roles[1]["rules"][0]["resources"].append("secrets")
+        self.roles[1]["rules"][1]["verbs"].append("delete")
+        self.assertEqual(sorted(self.faults()), ["sluice-observer has delete", "sluice-observer has secrets", "sluice-observer may write"])
+
+    def test_rights_that_helm_must_not_have(self):
+        helm = next(role for role in self.roles if role["metadata"]["name"] == "sluice-helm")
+        helm["rules"].append({"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"], "verbs": ["escalate"]})
+        self.assertEqual(self.faults(), ["sluice-helm has escalate", "sluice-helm has roles"])
+
+    def test_what_helm_may_write_everywhere(self):
+        wide = next(role for role in self.roles if role["metadata"]["name"] == "sluice-helm-cluster")
+        wide["rules"][0]["verbs"].append("create")
+        self.assertEqual(self.faults(), ["sluice-helm-cluster may write"])
+
+    def test_helms_fence_that_does_not_see_everything(self):
+        policy, binding = cluster.documents("30-helm-fence-policy.yaml")
+        self.assertEqual(cluster.helm_faults_of(policy, binding) + cluster.shut_of(policy, binding), [])
+        policy["spec"]["matchConstraints"]["resourceRules"][0]["operations"].remove("DELETE")
+        policy["spec"]["matchConditions"].pop(0)
+        policy["spec"]["failurePolicy"] = "Ignore"
+        binding["spec"]["paramRef"]["name"] = "other"
+        binding["spec"]["matchResources"] = {"namespaceSelector": {}}
+        self.assertEqual(len(cluster.helm_faults_of(policy, binding)), 4)
+        self.assertEqual(len(cluster.shut_of(policy, binding)), 1)
 
     def test_rights_that_go_round_the_fence(self):
         self.roles[0]["rules"][0]["resources"].append("deployments/scale")

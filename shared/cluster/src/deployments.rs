@@ -10,6 +10,7 @@
 use crate::error::ClusterError;
 use crate::fence::{Standing, fence_of};
 use crate::namespace::{FIELD_MANAGER, Namespace};
+use crate::request::strict;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{Patch, PatchParams, PostParams, Request};
 use kube::core::Status;
@@ -153,17 +154,6 @@ impl Namespace {
         }
         Ok(())
     }
-}
-
-/// Has the API server refuse fields that it does not know, rather than drop them: kube's parameters of a creation have
-/// no place for it.
-fn strict(request: http::Request<Vec<u8>>) -> kube::Result<http::Request<Vec<u8>>> {
-    let (mut parts, body) = request.into_parts();
-    let uri = format!("{}&fieldValidation=Strict", parts.uri);
-    parts.uri = uri
-        .parse()
-        .map_err(|error: http::uri::InvalidUri| kube::Error::HttpError(error.into()))?;
-    Ok(http::Request::from_parts(parts, body))
 }
 
 fn answer(result: kube::Result<Deployment>) -> kube::Result<Answer> {

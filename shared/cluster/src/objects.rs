@@ -146,7 +146,8 @@ fn resource(version: &str, kind: &str) -> Option<ApiResource> {
     }
 }
 
-fn stamped(manifest: &Value, fence: Fence) -> Value {
+/// A manifest with the fence on it.
+pub(crate) fn stamped(manifest: &Value, fence: Fence) -> Value {
     let mut body = manifest.clone();
     if let Some(metadata) = body.get_mut("metadata").and_then(Value::as_object_mut) {
         let annotations = metadata.entry("annotations").or_insert_with(|| json!({}));
@@ -160,7 +161,7 @@ fn stamped(manifest: &Value, fence: Fence) -> Value {
     body
 }
 
-fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
+pub(crate) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
 }
 

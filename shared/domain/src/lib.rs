@@ -8,6 +8,7 @@ pub mod approval;
 pub mod bundle;
 pub mod canonical;
 pub mod check;
+pub mod difference;
 pub mod environment;
 pub mod gates;
 pub mod helm;

@@ -7,6 +7,7 @@
 //! | `sluice.sim/crash-at-start` | ends as soon as it starts; the text is the termination message | |
 //! | `sluice.sim/crash-after` | ends this long after each start | |
 //! | `sluice.sim/exit-code` | the code it ends with; alone: ends when it would be ready | 1 for a crash, else 0 |
+//! | `sluice.sim/log` | what it prints as it starts; `$NAME` stands for a variable of its environment | says that it is simulated |
 //! | `sluice.sim/terminate-after` | from the deletion of its pod to its end, at most the pod's grace period | `0s` |
 
 use std::collections::BTreeMap;

@@ -18,6 +18,8 @@ pub struct Pulled {
     pub image_id: String,
     /// What its labels say.
     pub behaviour: Result<Behaviour, String>,
+    /// What its containers print: the label `sluice.sim/log`.
+    pub log: Option<String>,
 }
 
 /// An image's name taken apart.
@@ -85,6 +87,7 @@ impl Registry {
         Ok(Pulled {
             image_id: format!("{}@{digest}", reference.name),
             behaviour: Behaviour::read(&labels),
+            log: labels.get("sluice.sim/log").cloned(),
         })
     }
 

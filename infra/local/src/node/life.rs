@@ -17,6 +17,7 @@ use super::Shared;
 use super::behaviour::{Behaviour, End};
 use super::references::{self, Needed};
 use super::status::{Ended, Record, State, View, phase, status};
+use super::variables;
 
 /// Compressed: a kubelet waits 10 s and doubles up to 5 minutes.
 const PULL_AGAIN: Duration = Duration::from_secs(2);
@@ -93,6 +94,12 @@ impl Life {
             }
             sleep(CONFIG_AGAIN).await;
         }
+    }
+
+    /// Once its pod is gone.
+    pub fn forget(&self) {
+        let namespace = self.pod.namespace().unwrap_or_default();
+        self.shared.logs.forget(&namespace, &self.pod.name_any());
     }
 
     fn api(&self) -> Api<Pod> {
@@ -220,7 +227,7 @@ impl Life {
     async fn contain(&self, index: usize, container: &Container, until_completion: bool) -> bool {
         let mut wait = Duration::ZERO;
         loop {
-            let behaviour = self.pull(index, container).await;
+            let (behaviour, log) = self.pull(index, container).await;
             self.wait_for_configuration(index, &references::of_container(container))
                 .await;
             let behaviour = if until_completion {
@@ -228,6 +235,7 @@ impl Life {
             } else {
                 behaviour
             };
+            self.print(container, log).await;
             let ended = self.start(index, &behaviour).await;
             let restarts = match self.restart_policy() {
                 _ if is_sidecar(container) => true,
@@ -267,14 +275,15 @@ impl Life {
         });
     }
 
-    async fn pull(&self, index: usize, container: &Container) -> Behaviour {
+    /// How the image behaves, and what it prints.
+    async fn pull(&self, index: usize, container: &Container) -> (Behaviour, Option<String>) {
         let image = container.image.clone().unwrap_or_default();
         loop {
             match self.shared.registry.pull(&image).await {
                 Ok(pulled) => {
                     self.set(index, |view| view.image_id = pulled.image_id);
                     match pulled.behaviour {
-                        Ok(behaviour) => return self.remember(behaviour),
+                        Ok(behaviour) => return (self.remember(behaviour), pulled.log),
                         Err(fault) => self.wait_with(index, "CreateContainerError", fault),
                     }
                 }
@@ -292,6 +301,25 @@ impl Life {
             }
             sleep(PULL_AGAIN).await;
         }
+    }
+
+    /// What the container prints as it starts; what the one before it printed is gone.
+    async fn print(&self, container: &Container, log: Option<String>) {
+        let text = match log {
+            Some(text) => {
+                let variables = variables::of_container(&self.shared.client, &self.pod, container).await;
+                variables::replaced(&text, &variables)
+            }
+            None => {
+                let image = container.image.as_deref().unwrap_or_default();
+                format!("container {} is simulated: {image} does not run", container.name)
+            }
+        };
+        let namespace = self.pod.namespace().unwrap_or_default();
+        let (pod, name) = (self.pod.name_any(), &container.name);
+        self.shared
+            .logs
+            .start(&namespace, &pod, name, format!("{}\n", text.trim_end()));
     }
 
     fn remember(&self, behaviour: Behaviour) -> Behaviour {

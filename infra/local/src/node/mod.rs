@@ -6,8 +6,10 @@
 mod behaviour;
 mod image;
 mod life;
+mod logs;
 mod references;
 mod status;
+mod variables;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,9 +25,11 @@ use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
 use serde_json::json;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use image::Registry;
+use logs::Logs;
 
 /// The node's name in its cluster.
 pub const NAME: &str = "simulated-node";
@@ -41,6 +45,9 @@ struct Shared {
     events: Recorder,
     addresses: AtomicU16,
     node_ip: String,
+    logs: Logs,
+    /// Where the API server asks for them, on loopback.
+    logs_port: u16,
 }
 
 impl Shared {
@@ -54,7 +61,10 @@ impl Shared {
 /// Registers the node and works until dropped. `registry` is the endpoint of the local AWS, `index` tells clusters'
 /// addresses apart.
 pub async fn run(client: Client, registry: &str, index: u8) -> Result<()> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let shared = Arc::new(Shared {
+        logs: Logs::default(),
+        logs_port: listener.local_addr()?.port(),
         registry: Registry::new(registry)?,
         events: Recorder::new(
             client.clone(),
@@ -74,6 +84,7 @@ pub async fn run(client: Client, registry: &str, index: u8) -> Result<()> {
     tokio::select! {
         ended = renew_lease(&shared.client) => ended,
         ended = watching => ended,
+        ended = logs::serve(shared.logs.clone(), listener) => ended,
     }
 }
 
@@ -95,7 +106,9 @@ async fn register(shared: &Shared) -> Result<()> {
     };
     let status = json!({"apiVersion": "v1", "kind": "Node", "status": {
         "capacity": room, "allocatable": room,
-        "addresses": [{"type": "InternalIP", "address": shared.node_ip}, {"type": "Hostname", "address": NAME}],
+        "addresses": [{"type": "InternalIP", "address": shared.node_ip}, {"type": "Hostname", "address": "127.0.0.1"}],
+        // By default an API server dials a node by its `Hostname` (kube-apiserver, --kubelet-preferred-address-types).
+        "daemonEndpoints": {"kubeletEndpoint": {"Port": shared.logs_port}},
         "conditions": [
             condition("Ready", "True", "KubeletReady"),
             condition("MemoryPressure", "False", "KubeletHasSufficientMemory"),
@@ -149,6 +162,7 @@ struct Playing {
 impl Drop for Playing {
     fn drop(&mut self) {
         self.task.abort();
+        self.life.forget();
     }
 }
 
