@@ -1,4 +1,4 @@
-//! `sluice apply`: publishes a pipeline file with its manifests, after checking it here.
+//! `sluice apply`: publishes a pipeline file with what it names, after checking it here.
 
 use crate::args::{Apply, Global};
 use crate::client::Client;
@@ -7,8 +7,10 @@ use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::pipeline_file::{Unusable, load};
 use crate::text::plain;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use owo_colors::OwoColorize;
-use sluice_domain::api::{Answer, Request};
+use sluice_domain::api::{Answer, LARGEST_REQUEST, Request};
 use sluice_domain::ids::{EnvironmentName, Hash, ServiceName};
 use sluice_domain::pipeline::Faults;
 
@@ -26,7 +28,13 @@ pub async fn run(global: &Global, output: &Output, args: &Apply) -> Result<(), F
         file,
         text: pipeline.text,
         manifests: pipeline.manifests,
+        charts: pipeline
+            .charts
+            .into_iter()
+            .map(|(path, archive)| (path, STANDARD.encode(archive)))
+            .collect(),
     };
+    check_size(&args.file.display().to_string(), &request)?;
     let answer = ask(&Client::open(global).await?, output, &request).await?;
     let Answer::Applied {
         service,
@@ -47,6 +55,19 @@ pub async fn run(global: &Global, output: &Output, args: &Apply) -> Result<(), F
         &applied_text(service, version, *changed, approval_changed),
         &answer,
     )
+}
+
+/// A request that is too large would be cut off before Sluice, with a message that says little.
+fn check_size(file: &str, request: &Request) -> Result<(), Failure> {
+    let size = serde_json::to_vec(request).map_or(usize::MAX, |json| json.len());
+    if size <= LARGEST_REQUEST {
+        return Ok(());
+    }
+    let message = format!(
+        "{file} and the files that it names are too large to be sent: {size} bytes, and right would be at most \
+         {LARGEST_REQUEST}. Nothing was published."
+    );
+    Err(Failure::new(Exit::Invalid, message).next("list in .helmignore what is no part of the chart"))
 }
 
 fn faulty(file: &str, faults: &Faults) -> Failure {

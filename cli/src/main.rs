@@ -2,6 +2,7 @@
 
 mod apply;
 mod args;
+mod chart_folder;
 mod client;
 mod decide;
 mod endpoint;

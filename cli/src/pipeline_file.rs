@@ -1,5 +1,6 @@
-//! A pipeline file and the manifests that it names, read from the checkout and checked whole.
+//! A pipeline file and what it names, read from the checkout and checked whole.
 
+use crate::chart_folder;
 use crate::failure::{Exit, Failure};
 use sluice_domain::pipeline::{Fault, Faults, Version, package, read};
 use std::collections::BTreeMap;
@@ -15,8 +16,10 @@ const MOST_READ: u64 = (1 << 20) + 1;
 pub struct PipelineFile {
     /// Its text.
     pub text: String,
-    /// The manifest files, by the path that it names them with.
+    /// The files (manifests, values, Jobs), by the path that it names them with.
     pub manifests: BTreeMap<String, String>,
+    /// The archives of its charts, likewise.
+    pub charts: BTreeMap<String, Vec<u8>>,
     /// What it publishes.
     pub version: Version,
     /// What is allowed but likely not meant.
@@ -32,7 +35,7 @@ pub enum Unusable {
     Failure(Failure),
 }
 
-/// Reads and checks `file`, with manifests relative to `root`.
+/// Reads and checks `file`, with what it names relative to `root`.
 pub fn load(file: &Path, root: &Path) -> Result<PipelineFile, Unusable> {
     let name = file.display().to_string();
     let root = root
@@ -40,12 +43,18 @@ pub fn load(file: &Path, root: &Path) -> Result<PipelineFile, Unusable> {
         .map_err(|error| unreadable("folder", root, error))?;
     let text = read_text(file).map_err(|error| unreadable("pipeline file", file, error))?;
     let checked = read(&name, &text).map_err(Unusable::Faults)?;
-    let mut manifests = BTreeMap::new();
-    let packaged = package(&checked.pipeline, &name, &text, |path| {
+    let (mut manifests, mut charts) = (BTreeMap::new(), BTreeMap::new());
+    let read_file = |path: &str| {
         let text = read_below(&root, path)?;
         manifests.insert(path.to_owned(), text.clone());
         Ok(text)
-    });
+    };
+    let read_chart = |path: &str| {
+        let archive = chart_folder::packed(&below(&root, path)?)?;
+        charts.insert(path.to_owned(), archive.clone());
+        Ok(archive)
+    };
+    let packaged = package(&checked.pipeline, &name, &text, read_file, read_chart);
     let packaged = packaged.map_err(Unusable::Faults)?;
     let version = Version::of(checked.pipeline, packaged.package).map_err(|error| {
         Unusable::Failure(Failure::new(Exit::Unexpected, format!("{name} cannot be named.")).because(error))
@@ -54,6 +63,7 @@ pub fn load(file: &Path, root: &Path) -> Result<PipelineFile, Unusable> {
     Ok(PipelineFile {
         text,
         manifests,
+        charts,
         version,
         warnings,
     })
@@ -72,6 +82,10 @@ fn unreadable(what: &str, path: &Path, error: io::Error) -> Unusable {
 
 /// A file below the root, also after every link is followed: what is published is what the repository holds.
 fn read_below(root: &Path, path: &str) -> Result<String, String> {
+    read_text(&below(root, path)?).map_err(|error| error.to_string())
+}
+
+fn below(root: &Path, path: &str) -> Result<PathBuf, String> {
     let found: PathBuf = root
         .join(path)
         .canonicalize()
@@ -79,7 +93,7 @@ fn read_below(root: &Path, path: &str) -> Result<String, String> {
     if !found.starts_with(root) {
         return Err("it is a link that leaves the repository's root".to_owned());
     }
-    read_text(&found).map_err(|error| error.to_string())
+    Ok(found)
 }
 
 /// The text of a regular file: a pipe or a device could have no end.

@@ -6,8 +6,8 @@ use crate::output::Output;
 use crate::pipeline_file::{PipelineFile, Unusable, all_below, load};
 use crate::text::{count, plain};
 use serde::Serialize;
-use sluice_domain::ids::{Hash, ServiceName};
-use sluice_domain::pipeline::Fault;
+use sluice_domain::ids::{Digest, EnvironmentName, Hash, ServiceName};
+use sluice_domain::pipeline::{ChartPackage, ChartSource, EnvironmentSpec, Fault, Version, Workload};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -26,10 +26,39 @@ struct ValidatedFile {
     service: Option<ServiceName>,
     version: Option<Hash>,
     environments: usize,
+    /// Of a helm workload: what helm would be given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    helm: Option<Helm>,
     warnings: Vec<Fault>,
     faults: Vec<Fault>,
     /// Why it could not be read at all.
     unreadable: Option<String>,
+}
+
+/// What a helm workload delivers.
+#[derive(Debug, Serialize)]
+struct Helm {
+    chart: Chart,
+    /// In the pipeline's order.
+    environments: Vec<HelmEnvironment>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Chart {
+    /// From the repository.
+    Packaged(ChartPackage),
+    /// From a registry.
+    Oci { repository: String, digest: Digest },
+}
+
+#[derive(Debug, Serialize)]
+struct HelmEnvironment {
+    name: EnvironmentName,
+    /// The files, a later one wins.
+    values: Vec<String>,
+    /// Which part of the last environment's replicas, in thousandths.
+    scale: Option<u32>,
 }
 
 /// Checks each file; all are checked, whatever is wrong with the first.
@@ -67,6 +96,7 @@ fn check(file: &Path, root: &Path) -> ValidatedFile {
         service: None,
         version: None,
         environments: 0,
+        helm: None,
         warnings: Vec::new(),
         faults: Vec::new(),
         unreadable: None,
@@ -75,6 +105,7 @@ fn check(file: &Path, root: &Path) -> ValidatedFile {
         Ok(PipelineFile {
             version, warnings, ..
         }) => ValidatedFile {
+            helm: helm(&version),
             service: Some(version.pipeline.service),
             version: Some(version.hash),
             environments: version.pipeline.environments.len(),
@@ -95,6 +126,28 @@ fn check(file: &Path, root: &Path) -> ValidatedFile {
             }
         }
     }
+}
+
+fn helm(version: &Version) -> Option<Helm> {
+    let Workload::Helm(workload) = &version.pipeline.workload else {
+        return None;
+    };
+    let chart = match &workload.chart {
+        ChartSource::Path(_) => Chart::Packaged(version.package.chart.clone()?),
+        ChartSource::Oci { repository, digest } => Chart::Oci {
+            repository: repository.clone(),
+            digest: digest.clone(),
+        },
+    };
+    let environment = |spec: &EnvironmentSpec| HelmEnvironment {
+        name: spec.name.clone(),
+        values: spec.values.clone(),
+        scale: spec.scale,
+    };
+    Some(Helm {
+        chart,
+        environments: version.pipeline.environments.iter().map(environment).collect(),
+    })
 }
 
 /// Two files of one service would overwrite each other at `apply`.
@@ -130,9 +183,37 @@ fn text(files: &[ValidatedFile]) -> String {
                     file.file,
                     version.short()
                 ));
+                text.push_str(&file.helm.as_ref().map(helm_text).unwrap_or_default());
             }
             _ => {}
         }
+    }
+    text
+}
+
+/// The chart on a line, and each environment on one.
+fn helm_text(helm: &Helm) -> String {
+    let chart = match &helm.chart {
+        Chart::Packaged(chart) => format!(
+            "{} {}, archive {}",
+            chart.name,
+            chart.version,
+            chart.archive.short()
+        ),
+        Chart::Oci { repository, digest } => format!("{repository}, digest {}", digest.short()),
+    };
+    let mut text = format!("  chart {}\n", plain(&chart));
+    let last = helm.environments.last().map(|last| &last.name);
+    for HelmEnvironment { name, values, scale } in &helm.environments {
+        let values = match values.as_slice() {
+            [] => "the chart's own values".to_owned(),
+            files => format!("values {}", files.join(", ")),
+        };
+        let scaled = scale.zip(last).map(|(scale, last)| {
+            let part = f64::from(scale) / 1_000.0;
+            format!("; {part} of the replicas of {last}")
+        });
+        text.push_str(&format!("  {name}: {values}{}\n", scaled.unwrap_or_default()));
     }
     text
 }

@@ -37,6 +37,7 @@ pub async fn handle(
             file,
             text,
             manifests,
+            charts,
         } => {
             apply::run(
                 door,
@@ -45,6 +46,7 @@ pub async fn handle(
                     file,
                     text,
                     manifests,
+                    charts,
                 },
                 now,
             )

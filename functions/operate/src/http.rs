@@ -10,12 +10,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sluice_domain::api::{Answer, Refusal, RefusalKind, Request};
+use sluice_domain::api::{Answer, LARGEST_REQUEST, Refusal, RefusalKind, Request};
 use sluice_lambda::{ErrorName, Failure, Invocation};
 
-/// The largest body, in bytes. The largest package of manifests that a pipeline may have; Lambda takes 6 MB with all
-/// that stands around it.
-const LARGEST_BODY: usize = 4 << 20;
 /// The largest answer, in bytes, so that it fits Lambda's 6 MB also when its quotes are escaped.
 const LARGEST_ANSWER: usize = 4 << 20;
 
@@ -119,13 +116,13 @@ fn nobody() -> Refusal {
 fn body(event: &Event) -> Result<Vec<u8>, String> {
     let text = event.body.as_deref().unwrap_or_default();
     let most = if event.is_base64_encoded {
-        LARGEST_BODY.div_ceil(3) * 4
+        LARGEST_REQUEST.div_ceil(3) * 4
     } else {
-        LARGEST_BODY
+        LARGEST_REQUEST
     };
     if text.len() > most {
         return Err(format!(
-            "The request is too large: right would be at most {LARGEST_BODY} bytes. Make the manifests smaller."
+            "The request is too large: right would be at most {LARGEST_REQUEST} bytes. Make the files smaller."
         ));
     }
     if event.is_base64_encoded {
@@ -255,7 +252,7 @@ mod tests {
         let told = [
             with("/requestContext/http/method", json!("GET")),
             with("/isBase64Encoded", json!(true)),
-            with("/body", json!("x".repeat(LARGEST_BODY + 1))),
+            with("/body", json!("x".repeat(LARGEST_REQUEST + 1))),
             with("/body", json!(null)),
         ];
         insta::assert_snapshot!(told.join("\n"));

@@ -14,6 +14,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+/// The largest request as JSON, in bytes. Lambda takes 6 MB with all that stands around it, and with each quote of it
+/// escaped (AWS Lambda developer guide, "Lambda quotas": invocation payload).
+pub const LARGEST_REQUEST: usize = 5_500_000;
+
 /// A command.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
@@ -24,8 +28,11 @@ pub enum Request {
         file: String,
         /// Its text.
         text: String,
-        /// The manifest files that it names, by the path that it names them with.
+        /// The files that it names (manifests, values, Jobs), by the path that it names them with.
         manifests: BTreeMap<String, String>,
+        /// The archives of the charts that it names, in base64, by the path that it names them with.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        charts: BTreeMap<String, String>,
     },
     /// What runs where, and what is under way.
     Status {

@@ -3,6 +3,8 @@
 use crate::door::Door;
 use crate::error::{OperateError, deciding, denied, not_authorised};
 use crate::place::who;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use jiff::{Timestamp, Unit};
 use sluice_domain::api::{Answer, Refusal, RefusalKind};
 use sluice_domain::environment::Environment;
@@ -17,17 +19,27 @@ use sluice_table::{Overview, Transaction};
 use sluice_transitions::load_pipeline;
 use std::collections::BTreeMap;
 
-/// A pipeline file and the manifests that it names.
+/// A pipeline file and what it names.
 pub struct Files {
     /// Its name, for messages.
     pub file: String,
     /// Its text.
     pub text: String,
-    /// By the path that the file names them with.
+    /// Texts, by the path that the file names them with.
     pub manifests: BTreeMap<String, String>,
+    /// Archives of charts in base64, likewise.
+    pub charts: BTreeMap<String, String>,
 }
 
-/// What was read of the files, checked, with its manifests stored.
+/// What was read of the files, checked.
+struct Checked {
+    version: Version,
+    /// By their hash, as the version's package names them.
+    archives: BTreeMap<Hash, Vec<u8>>,
+    warnings: Vec<Fault>,
+}
+
+/// What was read of the files, checked, with its package and charts stored.
 struct Ready<'a> {
     version: Version,
     package: Hash,
@@ -47,8 +59,15 @@ pub async fn run(
     files: &Files,
     now: Timestamp,
 ) -> Result<Answer, OperateError> {
-    let (version, warnings) = checked(files)?;
-    // before anything names it; the same content has the same name, so that storing it in vain harms nothing
+    let Checked {
+        version,
+        archives,
+        warnings,
+    } = checked(files)?;
+    // before anything names them; the same content has the same name, so that storing it in vain harms nothing
+    for archive in archives.values() {
+        door.backends.table.put_blob(archive).await?;
+    }
     let package = door.backends.table.put_json(&version.package).await?;
     let ready = Ready {
         version,
@@ -66,22 +85,29 @@ pub async fn run(
 }
 
 /// The version, and what is odd about it; or every fault.
-fn checked(files: &Files) -> Result<(Version, Vec<Fault>), OperateError> {
+fn checked(files: &Files) -> Result<Checked, OperateError> {
     let Files {
         file,
         text,
         manifests,
+        charts,
     } = files;
     let faulty = |faults| of_faults(file, faults);
     let read = read(file, text).map_err(faulty)?;
-    let manifest = |path: &str| {
-        let found = manifests.get(path).cloned();
-        found.ok_or_else(|| "it did not come with the request".to_owned())
+    let absent = || "it did not come with the request".to_owned();
+    let manifest = |path: &str| manifests.get(path).cloned().ok_or_else(absent);
+    let chart = |path: &str| {
+        let archive = STANDARD.decode(charts.get(path).ok_or_else(absent)?);
+        archive.map_err(|error| format!("its base64 cannot be read: {error}"))
     };
-    let packaged = package(&read.pipeline, file, text, manifest).map_err(faulty)?;
+    let packaged = package(&read.pipeline, file, text, manifest, chart).map_err(faulty)?;
     let version = Version::of(read.pipeline, packaged.package)
         .map_err(|error| Failure::internal("a pipeline version has no name").caused_by(error))?;
-    Ok((version, [read.warnings, packaged.warnings].concat()))
+    Ok(Checked {
+        version,
+        archives: packaged.archives,
+        warnings: [read.warnings, packaged.warnings].concat(),
+    })
 }
 
 fn of_faults(file: &str, Faults(faults): Faults) -> Refusal {

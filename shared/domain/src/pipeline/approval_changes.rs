@@ -17,6 +17,8 @@ struct Guard<'p> {
     operators: Option<BTreeSet<&'p PersonName>>,
     principals: BTreeMap<&'p PersonName, Option<String>>,
     place: (&'p str, &'p str, Option<&'p str>, Option<&'p str>),
+    /// As whom helm writes there: another role may have other rights.
+    helm_role: Option<&'p str>,
 }
 
 impl<'p> Guard<'p> {
@@ -48,6 +50,7 @@ impl<'p> Guard<'p> {
                 spec.region.as_deref(),
                 spec.role.as_deref(),
             ),
+            helm_role: spec.helm_role.as_deref(),
         }
     }
 }
@@ -58,7 +61,7 @@ fn deciders(spec: &EnvironmentSpec) -> impl Iterator<Item = &PersonName> {
 }
 
 /// The environments whose protection the new version changes: anything of their approval or operators, the principal of
-/// anyone who decides there, their cluster, namespace, region or role, their name, or that they are there at all.
+/// anyone who decides there, their cluster, namespace, region or roles, their name, or that they are there at all.
 ///
 /// Also where another environment would come into its place, which would be a way around it.
 /// An environment that asks nobody so far is not among them: adding an approval needs none.

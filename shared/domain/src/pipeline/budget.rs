@@ -1,6 +1,7 @@
 //! Whether a Deployment can be rolled out and back within an environment's times at all.
 
-use super::manifest::{Document, finding, text_at};
+use super::manifest::{finding, text_at};
+use super::yaml::Document;
 use super::{EnvironmentSpec, Fault, FaultKind, Seconds};
 use serde_json::Value;
 

@@ -51,7 +51,13 @@ pub(super) fn check(findings: &mut Findings<'_>) {
             "RollingUpdate, which is the default",
         );
     }
-    let env = all_containers(value)
+    check_env(findings);
+}
+
+/// Environment variables are text; YAML reads `8080` and `yes` as something else.
+pub(super) fn check_env(findings: &mut Findings<'_>) {
+    let document = findings.document;
+    let env = all_containers(&document.value)
         .filter_map(|container| container.get("env")?.as_array())
         .flatten();
     for variable in env {

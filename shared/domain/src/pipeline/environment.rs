@@ -1,11 +1,12 @@
 //! `[[environment]]`: one place where the service runs.
 
+use super::delivery;
 use super::people::{self, People};
 use super::reading::Reading;
 use super::section::{Place, Section, Text};
 use super::target::Target;
-use super::workload::{dns_label, manifests};
-use super::{ApprovalSpec, EnvironmentSpec, FaultKind, Principal, Seconds, Strategy, keys};
+use super::workload::{Form, dns_label, manifests};
+use super::{ApprovalSpec, EnvironmentSpec, FaultKind, Principal, Seconds, Strategy, arn, keys};
 use crate::ids::{EnvironmentName, PersonName};
 use std::collections::BTreeSet;
 
@@ -32,9 +33,16 @@ pub(super) struct Read {
     pub target: Option<(Target, Place)>,
     pub deciders: BTreeSet<PersonName>,
     pub has_manifests: bool,
+    /// Where it says `scale`.
+    pub scale: Option<Place>,
 }
 
-pub(super) fn read(reading: &mut Reading<'_>, section: &Section<'_, '_>, people: &People) -> Read {
+pub(super) fn read(
+    reading: &mut Reading<'_>,
+    section: &Section<'_, '_>,
+    people: &People,
+    form: Option<Form>,
+) -> Read {
     reading.keys(section, &keys::ENVIRONMENT);
     let name = name(reading, section);
     let cluster = cluster(reading, section);
@@ -46,6 +54,10 @@ pub(super) fn read(reading: &mut Reading<'_>, section: &Section<'_, '_>, people:
     let role = reading
         .text(section, "role")
         .and_then(|text| role(reading, &text, region.as_deref()));
+    let helm_role = reading
+        .text(section, "helm_role")
+        .and_then(|text| self::role(reading, &text, region.as_deref()));
+    delivery::check_helm_role(reading, section, form, role.as_ref(), helm_role.as_ref());
     let strategy = strategy(reading, section);
     let manifests = manifests(reading, section);
     let timeout = reading.duration(section, "timeout", TIMEOUT, TIMEOUT_DEFAULT);
@@ -60,8 +72,12 @@ pub(super) fn read(reading: &mut Reading<'_>, section: &Section<'_, '_>, people:
     let operators: Option<Vec<_>> = operators.map(|list| list.into_iter().map(|(name, _)| name).collect());
     let approval = reading.section(section, "approval");
     let approval = approval.map(|section| approval_of(reading, &section, people, operators.as_deref()));
+    let delivery = delivery::read(reading, section, form, people);
     let approvers = approval.iter().flatten().flat_map(|approval| &approval.approvers);
-    let deciders = approvers.chain(operators.iter().flatten()).cloned().collect();
+    let deciders = approvers
+        .chain(operators.iter().flatten())
+        .chain(&delivery.answering);
+    let deciders = deciders.cloned().collect();
     let target = cluster
         .clone()
         .zip(namespace.clone())
@@ -83,6 +99,7 @@ pub(super) fn read(reading: &mut Reading<'_>, section: &Section<'_, '_>, people:
             .map_or_else(|| section.place().key, |(name, _)| name.to_string()),
         deciders,
         has_manifests: section.lists("manifests"),
+        scale: section.has("scale").then(|| section.place_of("scale")),
         spec: (|| {
             Some(EnvironmentSpec {
                 name: name.as_ref()?.0.clone(),
@@ -96,14 +113,14 @@ pub(super) fn read(reading: &mut Reading<'_>, section: &Section<'_, '_>, people:
                 rollback_within: rollback?,
                 approval: approval.flatten(),
                 operators,
-                values: Vec::new(),
-                secret_values: Default::default(),
-                helm_role: None,
-                scale: None,
-                before: Vec::new(),
-                verify: Vec::new(),
-                hold_for: super::model::HOLD_FOR,
-                on_drift: Default::default(),
+                values: delivery.values,
+                secret_values: delivery.secret_values,
+                helm_role: helm_role.map(|(arn, _)| arn),
+                scale: delivery.scale,
+                before: delivery.before,
+                verify: delivery.verify,
+                hold_for: delivery.hold_for?,
+                on_drift: delivery.on_drift?,
             })
         })(),
         name,
@@ -153,18 +170,7 @@ fn cluster(reading: &mut Reading<'_>, section: &Section<'_, '_>) -> Option<Strin
 }
 
 fn region(reading: &mut Reading<'_>, text: &Text<'_>) -> Option<String> {
-    let parts: Vec<&str> = text.text.split('-').collect();
-    let letters = |part: &str| (2..=12).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_lowercase());
-    let is_region = match parts.as_slice() {
-        [first @ .., last] => {
-            (2..=3).contains(&first.len())
-                && first.iter().all(|part| letters(part))
-                && (1..=2).contains(&last.len())
-                && last.bytes().all(|b| b.is_ascii_digit())
-        }
-        [] => false,
-    };
-    if is_region {
+    if arn::is_region(text.text) {
         return Some(text.text.to_owned());
     }
     reading.fault(

@@ -28,19 +28,42 @@ pub(super) const SOURCE: Keys = Keys {
 
 pub(super) const WORKLOAD: Keys = Keys {
     table: "[workload]",
-    known: &["deployment"],
-    later: &[
-        (
-            "helm",
-            "[workload.deployment] with the manifests that `helm template` prints",
-        ),
-        ("argo_cd", "[workload.deployment]"),
-    ],
+    known: &["deployment", "helm"],
+    later: &[("argo_cd", "[workload.deployment] or [workload.helm]")],
 };
 
 pub(super) const DEPLOYMENT: Keys = Keys {
     table: "[workload.deployment]",
     known: &["manifests", "names", "container"],
+    later: &[],
+};
+
+pub(super) const HELM: Keys = Keys {
+    table: "[workload.helm]",
+    known: &["chart", "image", "replicas", "release", "history_limit"],
+    later: &[],
+};
+
+/// `image` of a helm workload, where it is a table.
+pub(super) const IMAGE: Keys = Keys {
+    table: "[workload.helm.image]",
+    known: &["repository", "digest", "tag", "reference"],
+    later: &[],
+};
+
+/// What `before` and `verify` list.
+pub(super) const CHECK: Keys = Keys {
+    table: "an entry of `before` or `verify`",
+    known: &[
+        "job",
+        "lambda",
+        "webhook",
+        "secret",
+        "answered_by",
+        "helm_test",
+        "name",
+        "timeout",
+    ],
     later: &[],
 };
 
@@ -58,19 +81,19 @@ pub(super) const ENVIRONMENT: Keys = Keys {
         "rollback_within",
         "approval",
         "operators",
+        "values",
+        "secret_values",
+        "helm_role",
+        "scale",
+        "before",
+        "verify",
+        "hold_for",
+        "on_drift",
     ],
     later: &[
         ("gates", LEAVE_OUT),
         ("alarms", LEAVE_OUT),
         ("watch", LEAVE_OUT),
-        ("hold_for", LEAVE_OUT),
-        ("before", LEAVE_OUT),
-        ("verify", LEAVE_OUT),
-        (
-            "scale",
-            "set `replicas` in a manifest of the environment's own `manifests`",
-        ),
-        ("values", "name an environment's own files in `manifests`"),
         ("flags", LEAVE_OUT),
         ("requests", LEAVE_OUT),
         (
@@ -99,7 +122,7 @@ pub(super) const PERSON: Keys = Keys {
 /// Strategies of the design that this version refuses.
 pub(super) const STRATEGIES_LATER: [&str; 2] = ["canary", "blue_green"];
 
-pub(super) const ALL: [&Keys; 7] = [
+pub(super) const ALL: [&Keys; 10] = [
     &ROOT,
     &SOURCE,
     &WORKLOAD,
@@ -107,6 +130,9 @@ pub(super) const ALL: [&Keys; 7] = [
     &ENVIRONMENT,
     &APPROVAL,
     &PERSON,
+    &HELM,
+    &IMAGE,
+    &CHECK,
 ];
 
 /// What a key is in a table.

@@ -1,6 +1,7 @@
 //! One Kubernetes object of a manifest file: what Sluice packages, and what it refuses.
 
 use super::text::{code, cut, quote};
+use super::yaml::Document;
 use super::{Fault, FaultKind};
 use serde_json::Value;
 
@@ -17,13 +18,6 @@ const KINDS: [(&str, &str); 6] = [
 /// Labels and annotations below this prefix are Sluice's own: the fence is one of them.
 const OWN_PREFIX: &str = "sluice.dev/";
 
-/// A document of a manifest file and where it starts.
-pub(super) struct Document {
-    pub file: String,
-    pub line: usize,
-    pub value: Value,
-}
-
 /// Sorts objects into the order of application: place of the kind, then name.
 pub(super) type Identity = (usize, String);
 
@@ -32,6 +26,16 @@ pub(super) struct Findings<'d> {
     pub document: &'d Document,
     label: String,
     pub faults: Vec<Fault>,
+}
+
+impl<'d> Findings<'d> {
+    pub(super) fn of(document: &'d Document) -> Self {
+        Self {
+            document,
+            label: label(&document.value),
+            faults: Vec::new(),
+        }
+    }
 }
 
 impl<'d> Findings<'d> {
@@ -61,69 +65,10 @@ impl<'d> Findings<'d> {
     }
 }
 
-/// Reads the documents of a YAML (or JSON) file. Documents without content are left out.
-pub(super) fn parse(file: &str, text: &str) -> Result<Vec<Document>, Box<Fault>> {
-    let documents: Result<Vec<serde_saphyr::Spanned<Value>>, _> =
-        serde_saphyr::from_multiple_with_options(text, options());
-    let documents = documents.map_err(|error| Box::new(unreadable(file, text, &error)))?;
-    let kept = documents.into_iter().filter(|document| !document.value.is_null());
-    let to_line = |line: u64| usize::try_from(line).unwrap_or(1).max(1);
-    Ok(kept
-        .map(|document| Document {
-            file: file.to_owned(),
-            line: to_line(document.referenced.line()),
-            value: document.value,
-        })
-        .collect())
-}
-
-/// As kubectl reads YAML (`0644` is octal), with limits far above what manifests need, so that no anchor multiplies into
-/// a function's memory.
-fn options() -> serde_saphyr::Options {
-    serde_saphyr::options! {
-        budget: serde_saphyr::budget! {
-            max_events: 100_000,
-            max_aliases: 1_000,
-            max_anchors: 1_000,
-            max_depth: 40,
-            flow_nesting_limit: 40,
-            max_documents: 100,
-            max_nodes: 50_000,
-            max_total_scalar_bytes: 4 << 20,
-        },
-        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 20_000, max_replay_stack_depth: 16 },
-        legacy_octal_numbers: true,
-        reject_unsupported_tags: true,
-    }
-}
-
-fn unreadable(file: &str, text: &str, error: &serde_saphyr::Error) -> Fault {
-    let lines = text.lines().count().max(1);
-    let place = error.location();
-    let number = |n: u64| usize::try_from(n).unwrap_or(1).max(1);
-    let message = error
-        .without_snippet()
-        .render_with_formatter(&serde_saphyr::UserMessageFormatter);
-    Fault {
-        file: file.to_owned(),
-        line: place.map_or(1, |place| number(place.line()).min(lines)),
-        column: place.map_or(1, |place| number(place.column())),
-        key: String::new(),
-        kind: FaultKind::Syntax,
-        found: None,
-        problem: format!("cannot be read as YAML: {message}"),
-        right: "Kubernetes manifests, divided by lines of `---`".to_owned(),
-    }
-}
-
 /// Checks one object and puts it into the environment's namespace. Its identity, or its faults.
 pub(super) fn check(document: &mut Document, namespace: &str) -> (Option<Identity>, Vec<Fault>) {
     let (identity, faults) = {
-        let mut findings = Findings {
-            document,
-            label: label(&document.value),
-            faults: Vec::new(),
-        };
+        let mut findings = Findings::of(document);
         let identity = identity(&mut findings);
         if identity.is_some() {
             check_metadata(&mut findings, namespace);
@@ -203,11 +148,11 @@ fn identity(findings: &mut Findings<'_>) -> Option<Identity> {
 }
 
 /// Kubernetes: names of these kinds are DNS subdomains (RFC 1123).
-fn is_object_name(name: &str) -> bool {
+pub(super) fn is_object_name(name: &str) -> bool {
     name.len() <= 253 && name.split('.').all(super::workload::is_dns_label)
 }
 
-fn check_metadata(findings: &mut Findings<'_>, namespace: &str) {
+pub(super) fn check_metadata(findings: &mut Findings<'_>, namespace: &str) {
     let value = &findings.document.value;
     match value.pointer("/metadata/namespace") {
         None => {}

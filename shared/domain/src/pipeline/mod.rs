@@ -4,33 +4,45 @@
 //! together are a `Version`, named by the hash of its content. `authorise` and `may_apply` decide by it who may do what.
 
 mod approval_changes;
+mod arn;
 mod authorise;
 mod budget;
+mod chart;
+mod checks;
+mod delivery;
 mod deployment;
 mod environment;
 mod fault;
 mod files;
+mod helm;
+mod helm_package;
+mod jobs;
 mod keys;
 mod manifest;
 mod model;
+mod objects;
 mod package;
 mod people;
 mod principal;
 mod reading;
+mod scale;
 mod seconds;
 mod section;
 mod source;
 mod tag_pattern;
 mod target;
 mod text;
+mod value_path;
 mod version;
 mod workload;
+mod yaml;
 
 #[cfg(test)]
 mod tests;
 
 pub use approval_changes::{ApplyDenied, approval_changes, may_apply};
 pub use authorise::{Action, Caller, Denied, DeniedReason, authorise};
+pub use chart::{ChartFile, IgnoreError, IgnoreRules, pack_chart};
 pub use fault::{Fault, FaultKind, Faults};
 pub use model::{
     ApprovalSpec, ChartSource, CheckAction, CheckSpec, Checked, DeploymentWorkload, EnvironmentSpec,
@@ -86,9 +98,10 @@ fn read_pipeline(reading: &mut Reading<'_>, root: &Section<'_, '_>) -> Option<Pi
     reading.keys(root, &keys::ROOT);
     let service = service(reading, root);
     let source = source::read(reading, root);
-    let workload = workload::read(reading, root);
+    let (workload, form) = workload::read(reading, root);
     let (people, places) = people::read(reading, root);
-    let environments = environments(reading, root, &people);
+    let environments = environments(reading, root, &people, (form, workload.as_ref()));
+    check_scale(reading, &environments);
     people::check_used(reading, &places, &environments);
     workload::check_targets(reading, root, &environments);
     let specs: Option<Vec<_>> = environments
@@ -98,7 +111,7 @@ fn read_pipeline(reading: &mut Reading<'_>, root: &Section<'_, '_>) -> Option<Pi
     Some(Pipeline {
         service: service?,
         source: source?,
-        workload: Workload::Deployment(workload?),
+        workload: workload?,
         environments: specs.filter(|specs| !specs.is_empty())?,
         people,
     })
@@ -129,6 +142,7 @@ fn environments(
     reading: &mut Reading<'_>,
     root: &Section<'_, '_>,
     people: &people::People,
+    (form, workload): (Option<workload::Form>, Option<&Workload>),
 ) -> Vec<environment::Read> {
     let sections = reading.sections(root, "environment");
     if !root.lists("environment") {
@@ -145,10 +159,24 @@ fn environments(
     }
     let environments: Vec<_> = sections
         .iter()
-        .map(|section| environment::read(reading, section, people))
+        .map(|section| environment::read(reading, section, people, form))
         .collect();
     check_unique(reading, &environments);
+    if let Some(Workload::Helm(helm)) = workload {
+        for section in &sections {
+            delivery::check_secret_values(reading, section, &helm.image, &helm.replicas);
+        }
+    }
     environments
+}
+
+/// The last environment's replicas are what the others have a part of.
+fn check_scale(reading: &mut Reading<'_>, environments: &[environment::Read]) {
+    if let Some(place) = environments.last().and_then(|last| last.scale.as_ref()) {
+        let problem = "is on the last environment, and says a part of the last environment's replicas";
+        let right = "leave it out there; set the replicas themselves";
+        reading.fault(FaultKind::Conflict, place, None, problem, right);
+    }
 }
 
 fn check_unique(reading: &mut Reading<'_>, environments: &[environment::Read]) {

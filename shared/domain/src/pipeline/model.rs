@@ -114,6 +114,15 @@ pub struct ImageValues {
     pub reference: Option<String>,
 }
 
+impl ImageValues {
+    /// The paths that take something of the image.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        [&self.repository, &self.digest, &self.tag, &self.reference]
+            .into_iter()
+            .filter_map(|path| path.as_deref())
+    }
+}
+
 /// Something that is run before a rollout or after it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

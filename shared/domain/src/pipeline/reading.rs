@@ -197,6 +197,64 @@ impl<'t> Reading<'t> {
         count
     }
 
+    /// A whole number within limits, or the default where the key is absent. None after a fault.
+    pub(super) fn number(
+        &mut self,
+        section: &Section<'_, '_>,
+        key: &str,
+        limits: (u32, u32),
+        default: u32,
+        right: &str,
+    ) -> Option<u32> {
+        let Some(value) = section.value(key) else {
+            return Some(default);
+        };
+        let place = section.place_of(key);
+        let DeValue::Integer(number) = value else {
+            self.wrong_type(&place, value, "a whole number", right);
+            return None;
+        };
+        let (least, most) = limits;
+        let found = u32::from_str_radix(number.as_str(), number.radix()).ok();
+        let found = found.filter(|found| (least..=most).contains(found));
+        if found.is_none() {
+            self.fault(
+                FaultKind::Value,
+                &place,
+                shown(value),
+                "is not within the limits",
+                right,
+            );
+        }
+        found
+    }
+
+    /// A part of a whole, in thousandths: above 0, at most 1, with at most three decimals. None after a fault.
+    pub(super) fn thousandths(&mut self, section: &Section<'_, '_>, key: &str) -> Option<u32> {
+        let right = "a number above 0 and at most 1, with at most three decimals, such as 0.2";
+        let value = section.value(key)?;
+        let place = section.place_of(key);
+        let text = match value {
+            DeValue::Integer(number) if number.radix() == 10 => number.as_str(),
+            DeValue::Float(number) => number.as_str(),
+            other => {
+                self.wrong_type(&place, other, "a number", right);
+                return None;
+            }
+        };
+        let found = parse_thousandths(text).filter(|found| (1..=1_000).contains(found));
+        if found.is_none() {
+            self.fault(
+                FaultKind::Value,
+                &place,
+                shown(value),
+                "is no part of a whole",
+                right,
+            );
+        }
+        found
+    }
+
     /// A span of time within limits, or the default where the key is absent. None after a fault.
     pub(super) fn duration(
         &mut self,
@@ -250,7 +308,10 @@ impl<'t> Reading<'t> {
                 &place,
                 value,
                 "a list of tables",
-                format!("[[{key}]] with double brackets"),
+                match section.place().key.as_str() {
+                    "" => format!("[[{key}]] with double brackets"),
+                    _ => format!("{key} = [{{ ... }}]"),
+                },
             );
             return Vec::new();
         };
@@ -339,6 +400,19 @@ impl<'t> Reading<'t> {
             .into_iter()
             .partition(|fault| fault.kind != FaultKind::Warning)
     }
+}
+
+/// `0.25` as 250. None where there are more than three decimals, or anything but digits and a dot.
+fn parse_thousandths(text: &str) -> Option<u32> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let decimals = decimals.trim_end_matches('0');
+    let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    if decimals.len() > 3 || !digits(decimals) || !digits(whole) {
+        return None;
+    }
+    let whole: u32 = whole.parse().ok()?;
+    let decimals: u32 = format!("{decimals:0<3}").parse().ok()?;
+    whole.checked_mul(1_000)?.checked_add(decimals)
 }
 
 const TOML: &str = "key = \"text\", key = 1, key = [\"list\"], [table] or [[list of tables]]; each key once";

@@ -2,10 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 
 mod changes;
+mod charts;
 mod decisions;
+mod delivery;
 mod faults;
+mod helm_packages;
+mod jobs;
 mod packages;
 mod properties;
+mod scaled;
 
 use super::{Checked, Pipeline, read};
 use crate::ids::{EnvironmentName, PersonName};
@@ -52,6 +57,11 @@ iam = "role/sso-dev:cara@example.com"
 
 /// The account that Sluice runs in.
 pub(crate) const OWN: &str = "123456789012";
+
+/// For pipelines without a chart.
+pub(crate) fn no_chart(path: &str) -> Result<Vec<u8>, String> {
+    panic!("{path} is no chart of this pipeline")
+}
 
 pub(crate) fn pipeline(text: &str) -> Pipeline {
     let Checked { pipeline, warnings } = read("p.toml", text).unwrap_or_else(|faults| panic!("{faults}"));
@@ -118,7 +128,7 @@ fn the_example_of_the_repository_has_no_fault() {
     let text = std::fs::read_to_string(root.join("pipelines/mc-api.toml")).unwrap();
     let pipeline = pipeline(&text);
     let read = |path: &str| std::fs::read_to_string(root.join(path)).map_err(|error| error.to_string());
-    let packaged = super::package(&pipeline, "pipelines/mc-api.toml", &text, read)
+    let packaged = super::package(&pipeline, "pipelines/mc-api.toml", &text, read, no_chart)
         .unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(packaged.warnings, []);
     for name in ["dev", "staging", "production"] {

@@ -1,22 +1,57 @@
-//! `[workload.deployment]`: what runs in each environment.
+//! `[workload]`: what runs in each environment.
 
 use super::reading::Reading;
 use super::section::{Section, Text};
-use super::{DeploymentWorkload, FaultKind, environment, keys};
+use super::{DeploymentWorkload, FaultKind, Workload, environment, helm, keys};
 
-const FORM: &str = "[workload.deployment] with manifests, or with the names of Deployments that are there";
+const FORM: &str = "[workload.deployment] with manifests or names, or [workload.helm] with chart and image";
 
-pub(super) fn read(reading: &mut Reading<'_>, root: &Section<'_, '_>) -> Option<DeploymentWorkload> {
+/// Which of the two the file has, known also where it has faults.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Deployment,
+    Helm,
+}
+
+/// The workload, none after a fault; and which form it has, none where that cannot be said.
+pub(super) fn read(reading: &mut Reading<'_>, root: &Section<'_, '_>) -> (Option<Workload>, Option<Form>) {
     if !root.has("workload") {
         reading.missing(root, "workload", FORM);
     }
-    let workload = reading.section(root, "workload")?;
+    let Some(workload) = reading.section(root, "workload") else {
+        return (None, None);
+    };
     reading.keys(&workload, &keys::WORKLOAD);
     let other = keys::WORKLOAD.later.iter().any(|(name, _)| workload.has(name));
-    if !workload.has("deployment") && !other {
-        reading.missing(&workload, "deployment", FORM);
+    match (workload.has("deployment"), workload.has("helm")) {
+        (false, false) => {
+            if !other {
+                reading.missing(&workload, "deployment", FORM);
+            }
+            (None, None)
+        }
+        (true, false) => {
+            let deployment = deployment(reading, &workload).map(Workload::Deployment);
+            (deployment, Some(Form::Deployment))
+        }
+        (false, true) => (
+            helm::read(reading, &workload).map(Workload::Helm),
+            Some(Form::Helm),
+        ),
+        (true, true) => {
+            let problem = "is beside [workload.deployment], and a service has one workload";
+            let place = workload.place_of("helm");
+            reading.fault(FaultKind::Conflict, &place, None, problem, "one of the two");
+            // their own faults are told at once, too
+            deployment(reading, &workload);
+            helm::read(reading, &workload);
+            (None, None)
+        }
     }
-    let section = reading.section(&workload, "deployment")?;
+}
+
+fn deployment(reading: &mut Reading<'_>, workload: &Section<'_, '_>) -> Option<DeploymentWorkload> {
+    let section = reading.section(workload, "deployment")?;
     reading.keys(&section, &keys::DEPLOYMENT);
     let names = reading.texts(&section, "names").unwrap_or_default();
     let container = reading.text(&section, "container");
@@ -37,10 +72,8 @@ pub(super) fn check_targets(
     environments: &[environment::Read],
 ) {
     // Their types were checked when they were read: no fault twice.
-    let Some(section) = root
-        .table("workload")
-        .and_then(|workload| workload.table("deployment"))
-    else {
+    let workload = root.table("workload").filter(|workload| !workload.has("helm"));
+    let Some(section) = workload.and_then(|workload| workload.table("deployment")) else {
         return;
     };
     let said = section.lists("manifests") || section.lists("names");
@@ -48,6 +81,15 @@ pub(super) fn check_targets(
         let right = "manifests = [\"deploy/api.yaml\"], or names = [\"api\"] of Deployments that are there";
         let problem = "neither manifests nor names say what to deploy";
         reading.fault(FaultKind::Missing, &section.place(), None, problem, right);
+    }
+    let scaled = environments.iter().filter_map(|one| one.scale.as_ref());
+    let adopted = environments.iter().any(|one| !one.has_manifests) && !section.lists("manifests");
+    if adopted {
+        for place in scaled {
+            let problem = "is a part of replicas that no manifest says: the Deployments are adopted";
+            let right = "manifests for every environment, or no scale";
+            reading.fault(FaultKind::Conflict, place, None, problem, right);
+        }
     }
 }
 
@@ -72,17 +114,36 @@ pub(super) fn is_dns_label(text: &str) -> bool {
 
 /// Files of manifests, relative to the repository's root.
 pub(super) fn manifests(reading: &mut Reading<'_>, section: &Section<'_, '_>) -> Vec<String> {
-    let texts = reading.texts(section, "manifests").unwrap_or_default();
+    files(reading, section, "manifests", MANIFEST)
+}
+
+/// Files of YAML or JSON, relative to the repository's root.
+pub(super) fn files(
+    reading: &mut Reading<'_>,
+    section: &Section<'_, '_>,
+    key: &str,
+    right: &str,
+) -> Vec<String> {
+    let texts = reading.texts(section, key).unwrap_or_default();
     texts
         .iter()
-        .filter_map(|text| reading.parsed(text, MANIFEST, manifest_path))
+        .filter_map(|text| reading.parsed(text, right, manifest_path))
         .collect()
 }
 
 const MANIFEST: &str = "a file below the repository's root, such as \"deploy/api.yaml\"";
 
-/// Refuses what would leave the repository or mean different files on different machines.
+/// A file of YAML or JSON below the repository's root.
 pub(super) fn manifest_path(text: &str) -> Result<String, &'static str> {
+    let path = repository_path(text)?;
+    if !path.ends_with(".yaml") && !path.ends_with(".yml") && !path.ends_with(".json") {
+        return Err("does not end with .yaml, .yml or .json");
+    }
+    Ok(path)
+}
+
+/// Refuses what would leave the repository or mean different files on different machines.
+pub(super) fn repository_path(text: &str) -> Result<String, &'static str> {
     if text.starts_with('/') || text.starts_with('~') || text.contains(':') {
         return Err("does not start at the repository's root");
     }
@@ -99,9 +160,6 @@ pub(super) fn manifest_path(text: &str) -> Result<String, &'static str> {
         || text.split('/').any(odd)
     {
         return Err("is no plain path with `/` between its parts");
-    }
-    if !text.ends_with(".yaml") && !text.ends_with(".yml") && !text.ends_with(".json") {
-        return Err("does not end with .yaml, .yml or .json");
     }
     Ok(text.to_owned())
 }

@@ -28,19 +28,22 @@ fn files(text: String, manifests: &[(&str, &str)]) -> Files {
         file: "pipelines/mc-api.toml".into(),
         text,
         manifests,
+        charts: BTreeMap::new(),
     }
 }
 
 fn pipeline(environments: &[&str]) -> Pipeline {
     checked(&files(text(environments), &[("api.yaml", MANIFEST)]))
         .unwrap()
-        .0
+        .version
         .pipeline
 }
 
 #[test]
 fn whole_files_are_a_version_with_warnings() {
-    let (version, warnings) = checked(&files(text(&["dev"]), &[("api.yaml", MANIFEST)])).unwrap();
+    let Checked {
+        version, warnings, ..
+    } = checked(&files(text(&["dev"]), &[("api.yaml", MANIFEST)])).unwrap();
     assert_eq!(version.pipeline.service, service());
     assert!(
         warnings

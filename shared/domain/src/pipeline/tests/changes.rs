@@ -1,7 +1,7 @@
 //! Which approvals a new version changes, and who may publish it.
 
 use super::super::{approval_changes, may_apply};
-use super::{FULL, OWN, arn, environment, golden, pipeline, with};
+use super::{FULL, HELM, OWN, arn, environment, golden, pipeline, with};
 
 /// Edits of production's protection: each must be seen, and each by Ana or Ben only.
 #[test]
@@ -52,6 +52,17 @@ fn whatever_protects_an_environment_is_guarded() {
                 "{name}: {to}"
             );
         }
+    }
+}
+
+/// As another role helm may have other rights: it is guarded as `role` is.
+#[test]
+fn the_role_of_helm_is_guarded() {
+    let old = pipeline(HELM);
+    let new = pipeline(&HELM.replace("role/sluice-production-helm", "role/sluice-other-helm"));
+    assert_eq!(approval_changes(&old, &new), [environment("production")]);
+    for (name, may) in [("ana", true), ("ben", true), ("cara", false), ("dora", false)] {
+        assert_eq!(may_apply(&old, &new, &arn(name), OWN).is_ok(), may, "{name}");
     }
 }
 

@@ -5,7 +5,7 @@ use super::{FULL, golden, with};
 use std::fmt::Write;
 
 /// Each case with everything that is said of it. Every fault must fit 80 columns, but for words that do not break.
-fn told(cases: &[(&str, String)]) -> String {
+pub(super) fn told(cases: &[(&str, String)]) -> String {
     let mut out = String::new();
     for (name, text) in cases {
         let said = match read("p.toml", text) {
@@ -79,6 +79,7 @@ fn workload() {
                 "[workload.deployment]",
                 "[workload.helm]\nchart = \"charts/api\"\n[workload.deployments]",
             ),
+            ("[workload.deployment]", "[workload.argo_cd]\n[workload.deployment]"),
             ("[workload.deployment]", "[workload.deploymnt]"),
             (
                 "manifests = [\"deploy/api.yaml\"]\nnames = [\"mc-api\"]",
@@ -269,10 +270,6 @@ fn keys_of_later_versions() {
         "gates = { scan = \"no-high\", soak = \"2h\" }",
         "alarms = [\"mc-api-production-5xx\"]",
         "watch = \"30m\"",
-        "scale = 0.2",
-        "values = [\"charts/api/values.yaml\"]",
-        "before = [{ job = \"jobs/migrate.yaml\", timeout = \"5m\" }]",
-        "verify = [{ job = \"tests/integration.yaml\" }]",
         "on_newer = \"replace\"",
         "requests = { at_least = 100 }",
         "flags = []",

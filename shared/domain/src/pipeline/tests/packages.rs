@@ -1,7 +1,7 @@
 //! Manifests: what is packaged, what is refused, and what changes a version's name.
 
 use super::super::{Faults, Packaged, Version, VersionError, package};
-use super::{FULL, environment, golden, pipeline, with};
+use super::{FULL, environment, golden, no_chart, pipeline, with};
 use serde_json::json;
 use std::cell::Cell;
 
@@ -37,11 +37,12 @@ fn packaged(api: &str, production: &str) -> Result<Packaged, Faults> {
 }
 
 fn packaged_as(text: &str, api: &str, production: &str) -> Result<Packaged, Faults> {
-    package(&pipeline(text), "p.toml", text, |path| match path {
+    let read = |path: &str| match path {
         "deploy/api.yaml" => Ok(api.to_owned()),
         "deploy/production.yaml" => Ok(production.to_owned()),
         _ => Err("no such file".to_owned()),
-    })
+    };
+    package(&pipeline(text), "p.toml", text, read, no_chart)
 }
 
 fn told(result: Result<Packaged, Faults>) -> String {
@@ -246,23 +247,25 @@ fn an_anchor_bomb_is_refused() {
 #[test]
 fn a_file_is_read_once_and_never_outside_of_the_repository() {
     let reads = Cell::new(0);
-    let result = package(&pipeline(FULL), "p.toml", FULL, |path| {
+    let read = |path: &str| {
         reads.set(reads.get() + 1);
         if path == "deploy/api.yaml" {
             Ok(API.to_owned())
         } else {
             Ok(String::new())
         }
-    });
+    };
+    let result = package(&pipeline(FULL), "p.toml", FULL, read, no_chart);
     assert!(result.is_ok());
     assert_eq!(reads.get(), 2, "two environments share deploy/api.yaml");
     let mut stored = serde_json::to_value(pipeline(FULL)).unwrap();
     stored["workload"]["deployment"]["manifests"] = json!(["../../etc/shadow.yaml"]);
     let stored = serde_json::from_value(stored).unwrap();
-    let faults = package(&stored, "p.toml", "", |path| {
+    let read = |path: &str| {
         assert!(!path.contains(".."), "{path}");
         Ok(API.to_owned())
-    });
+    };
+    let faults = package(&stored, "p.toml", "", read, no_chart);
     assert!(
         faults
             .unwrap_err()

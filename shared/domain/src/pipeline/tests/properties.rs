@@ -1,7 +1,7 @@
 //! Any edit of a valid file is read or refused, never a panic, and every fault is at a place of the file.
 
 use super::super::{Pipeline, package, read};
-use super::{FULL, pipeline};
+use super::{FULL, HELM, no_chart, pipeline};
 use proptest::prelude::*;
 
 fn check(text: &str) -> Result<(), TestCaseError> {
@@ -35,6 +35,11 @@ fn check(text: &str) -> Result<(), TestCaseError> {
         prop_assert!(!fault.problem.is_empty() && !fault.right.is_empty(), "{fault:?}");
     }
     Ok(())
+}
+
+/// Both full files, so that every key is met.
+fn full() -> impl Strategy<Value = &'static str> {
+    prop_oneof![Just(FULL), Just(HELM)]
 }
 
 /// What people and accidents put into TOML.
@@ -79,15 +84,18 @@ proptest! {
 
     #[test]
     fn an_edited_file_never_panics(
+        full in full(),
         edits in prop::collection::vec((any::<usize>(), 0usize..40, piece()), 1..4),
     ) {
-        let text = edits.iter().fold(FULL.to_owned(), |text, (at, remove, put)| edit(&text, *at, *remove, put));
+        let text = edits.iter().fold(full.to_owned(), |text, (at, remove, put)| edit(&text, *at, *remove, put));
         check(&text)?;
     }
 
     #[test]
-    fn a_file_of_shuffled_lines_never_panics(order in prop::collection::vec(0usize..100, 0..60)) {
-        check(&shuffled(FULL, &order))?;
+    fn a_file_of_shuffled_lines_never_panics(
+        full in full(), order in prop::collection::vec(0usize..100, 0..60),
+    ) {
+        check(&shuffled(full, &order))?;
     }
 
     #[test]
@@ -100,7 +108,7 @@ proptest! {
         text in "((apiVersion|kind|metadata|spec|data|name): ?[\\[\\]{}&*!|>'\"a-zA-Z0-9/ -]{0,12}\n){0,6}",
         at in any::<usize>(), put in piece(),
     ) {
-        let _ = package(&pipeline(FULL), "p.toml", FULL, |_| Ok(edit(&text, at, 3, &put)));
+        let _ = package(&pipeline(FULL), "p.toml", FULL, |_| Ok(edit(&text, at, 3, &put)), no_chart);
     }
 }
 
