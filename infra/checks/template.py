@@ -26,6 +26,8 @@ EVERYTHING = {
     "RepositoryArns": f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/mc-api",
     "ClusterArns": f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/mc-prod-eks",
     "EnvironmentRoleArns": "arn:aws:iam::210987654321:role/sluice-production",
+    "SecretArns": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:mc-api-1a2b3c",
+    "CheckFunctionArns": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:smoke",
     "RollBackConcurrency": "5",
     "AlarmEmail": "ops@example.com",
 }
@@ -49,11 +51,13 @@ def timeouts(template: dict) -> dict[str, int]:
     return {name: found["Properties"].get("Timeout", usual) for name, found in of_type(template, "AWS::Serverless::Function").items()}
 
 
-def processed(template: dict, parameters: dict[str, str]) -> dict:
+def processed(template: dict, parameters: dict[str, str], content: str = "layer") -> dict:
     """What CloudFormation gets, with conditions decided and parameters filled in; what AWS makes stays a reference."""
     template = json.loads(json.dumps(template))
     for function in of_type(template, "AWS::Serverless::Function").values():
         function["Properties"]["CodeUri"] = "s3://bucket/code"
+    for layer in of_type(template, "AWS::Serverless::LayerVersion").values():
+        layer["Properties"]["ContentUri"] = f"s3://bucket/{content}"
     for machine in of_type(template, "AWS::Serverless::StateMachine").values():
         path = ROOT / "infra" / machine["Properties"].pop("DefinitionUri")
         machine["Properties"]["Definition"] = json.loads(path.read_text())
@@ -262,6 +266,27 @@ def machine_faults(template: dict) -> list[str]:
     return faults
 
 
+def helm_faults(template: dict) -> list[str]:
+    """helm's identity carries its fence: one function may take it, under the names that the admission policy reads."""
+    trust = template["Resources"]["HelmRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    wanted = {
+        "Effect": "Allow",
+        "Principal": {"AWS": {"Fn::GetAtt": ["RunHelmRole", "Arn"]}},
+        "Action": "sts:AssumeRole",
+        "Condition": {"StringLike": {"sts:RoleSessionName": ["fence-*", "plan*"]}},
+    }
+    faults = [] if trust == [wanted] else ["HelmRole may be taken by others than run-helm, or under other names than fence-* and plan*"]
+    layers = of_type(template, "AWS::Lambda::LayerVersion")
+    architectures = [layer["Properties"].get("CompatibleArchitectures") for layer in layers.values()]
+    functions = of_type(template, "AWS::Lambda::Function")
+    faults += [
+        f"{name} runs on {function['Properties']['Architectures']}, its layer is for {architectures}"
+        for name, function in functions.items()
+        if function["Properties"].get("Layers") and architectures != [function["Properties"]["Architectures"]]
+    ]
+    return faults + [f"{name} must be kept" for name, layer in layers.items() if layer.get("DeletionPolicy") != "Retain"]
+
+
 def alarm_faults(template: dict) -> list[str]:
     return [
         f"{name} needs a description, and silence must not be an alarm"
@@ -284,12 +309,21 @@ def parameter_faults(template: dict) -> list[str]:
     reserved = [one["Resources"]["RollBack"]["Properties"].get("ReservedConcurrentExecutions") for one in (usual, all_)]
     if reserved != [None, "5"]:
         faults.append(f"RollBackConcurrency of 0 and 5 reserves {reserved}")
-    for sid, wanted in (("Images", "RepositoryArns"), ("Cluster", "ClusterArns"), ("OtherAccounts", "EnvironmentRoleArns")):
+    bounds = {
+        "Images": "RepositoryArns",
+        "Charts": "RepositoryArns",
+        "Cluster": "ClusterArns",
+        "OtherAccounts": "EnvironmentRoleArns",
+        "Secrets": "SecretArns",
+        "CheckFunctions": "CheckFunctionArns",
+    }
+    for sid, wanted in bounds.items():
         found = {tuple(as_list(statement["Resource"])) for _, statement in statements(all_) if statement["Sid"] == sid}
         if found != {(EVERYTHING[wanted],)}:
             faults.append(f"{wanted} does not bound {sid}: {sorted(map(str, found))}")
-    if any(statement["Sid"] == "OtherAccounts" for _, statement in statements(usual)):
-        faults.append("roles of other accounts may be assumed though none is named")
+    for sid in ("OtherAccounts", "Secrets", "CheckFunctions"):
+        if any(statement["Sid"] == sid for _, statement in statements(usual)):
+            faults.append(f"{sid} is allowed though {bounds[sid]} names nothing")
     left_out = set(usual["Resources"]) - set(processed(template, {"Local": "yes"})["Resources"])
     if left_out != {"StepErrors"}:
         faults.append(f"Local=yes leaves out {sorted(left_out)}, and should StepErrors alone")
@@ -304,6 +338,11 @@ def version_faults(template: dict) -> list[str]:
         changed = of_type(processed(template, change), "AWS::Lambda::Version")
         same = sorted(name for name in set(usual) & set(changed) if usual[name] == changed[name])
         faults += [f"{name} stays as it is when {' and '.join(change)} change" for name in same]
+    layered = [name for name, function in of_type(template, "AWS::Serverless::Function").items() if "Layers" in function["Properties"]]
+    changed = of_type(processed(template, {}, content="another"), "AWS::Lambda::Version")
+    for name, version in usual.items():
+        if version["Properties"]["FunctionName"]["Ref"] in layered and changed.get(name) == version:
+            faults.append(f"{name} stays as it is when the function's layer changes")
     return faults
 
 
@@ -325,7 +364,7 @@ def main() -> None:
         return
     page = (ROOT / "docs/permissions.md").read_text()
     faults = permission_faults(processed(template, EVERYTHING | {"RepositoryArns": "", "ClusterArns": ""}), page)
-    for check in (table_faults, delivery_faults, function_faults, machine_faults, alarm_faults):
+    for check in (table_faults, delivery_faults, function_faults, machine_faults, helm_faults, alarm_faults):
         faults += check(usual)
     finish("template", faults + parameter_faults(template) + crate_faults(template))
 

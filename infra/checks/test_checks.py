@@ -121,6 +121,30 @@ class Template(unittest.TestCase):
         faults = template.version_faults(self.template)
         self.assertEqual([fault[:16] for fault in faults], ["TakeLeaseVersion"] * 2)
 
+    def test_a_layer_that_never_reaches_a_version(self):
+        usual = self.resources["TakeLease"]["Properties"]["VersionDescription"]
+        self.resources["RunHelm"]["Properties"]["VersionDescription"] = usual
+        self.assertIn("when the function's layer changes", " ".join(template.version_faults(self.template)))
+
+    def test_helm_as_anybody(self):
+        trust = self.resources["HelmRole"]["Properties"]["AssumeRolePolicyDocument"]["Statement"][0]
+        trust["Condition"]["StringLike"]["sts:RoleSessionName"].append("*")
+        self.assert_fault(template.helm_faults, "HelmRole may be taken by others")
+
+    def test_a_layer_for_another_machine(self):
+        self.resources["HelmLayer"]["Properties"]["CompatibleArchitectures"] = ["x86_64"]
+        self.assert_fault(template.helm_faults, "its layer is for [['x86_64']]")
+
+    def test_a_layer_that_is_thrown_away(self):
+        self.resources["HelmLayer"]["Properties"]["RetentionPolicy"] = "Delete"
+        self.assert_fault(template.helm_faults, "must be kept")
+
+    def test_secrets_that_nobody_named(self):
+        statements = self.resources["RunCheckRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+        [place] = [place for place, one in enumerate(statements) if "NamedSecrets" in str(one)]
+        statements[place] = statements[place]["Fn::If"][1]
+        self.assertIn("Secrets is allowed though SecretArns names nothing", template.parameter_faults(self.template))
+
     def test_functions_outside_the_network_that_was_named(self):
         del self.template["Globals"]["Function"]["VpcConfig"]
         self.assertIn("Sweep is not in the VPC that was named", template.parameter_faults(self.template))

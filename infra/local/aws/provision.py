@@ -18,6 +18,9 @@ PEOPLE = ("ana", "ben", "carl")
 GROUPS = {
     "AdvanceRolloutRoleArn": "sluice:deployers",
     "RollBackRoleArn": "sluice:deployers",
+    "RunHelmRoleArn": "sluice:deployers",
+    "RunCheckRoleArn": "sluice:deployers",
+    "HelmRoleArn": "sluice:helm",
     "AwaitPodsRoleArn": "sluice:observers",
 }
 READER = "sluice-readonly"

@@ -27,6 +27,8 @@ pub struct Deployer {
     pub clusters: Vec<String>,
     /// Where cargo put the functions' binaries.
     pub binaries: PathBuf,
+    /// helm, which `run-helm` has from a layer in an account and from here on this machine.
+    pub helm: PathBuf,
 }
 
 /// Whether there is a template to deploy.
@@ -43,6 +45,7 @@ impl Environment {
             endpoint: self.endpoint.clone(),
             clusters: self.clusters.iter().map(|cluster| cluster.name.clone()).collect(),
             binaries,
+            helm: self.helm.clone(),
         }
     }
 }
@@ -55,7 +58,11 @@ impl Deployer {
 
     async fn package_as(&self, build: Option<&str>) -> Result<()> {
         let mut python = self.python("package.py");
-        python.arg(places::project()).arg(&self.dir).arg(&self.binaries);
+        python
+            .arg(places::project())
+            .arg(&self.dir)
+            .arg(&self.binaries)
+            .arg(&self.helm);
         python.args(build);
         output(python, "packaging the functions").await.map(drop)
     }

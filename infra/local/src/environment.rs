@@ -42,6 +42,10 @@ pub struct Environment {
     pub calls_log: PathBuf,
     /// `bin` of the virtual environment with sam, aws, cfn-lint, cargo-lambda and a python with boto3.
     pub sam_bin: PathBuf,
+    /// The helm that Sluice's functions run, for tests and the bench to run themselves.
+    pub helm: PathBuf,
+    /// Folder of charts that others wrote, each in a folder of its name (`infra/local/charts.json`).
+    pub charts: PathBuf,
     /// Sluice itself, once deployed.
     pub sluice: Option<Sluice>,
 }

@@ -36,6 +36,9 @@ enum Subcommands {
         /// Print only the python that holds the local AWS
         #[arg(long, conflicts_with = "sam_bin")]
         aws_python: bool,
+        /// Print only helm's path
+        #[arg(long, conflicts_with_all = ["sam_bin", "aws_python"])]
+        helm: bool,
     },
     /// Start an environment and leave it running
     Up(What),
@@ -126,13 +129,20 @@ fn report(outcome: Result<ExitCode>) -> ExitCode {
 #[tokio::main(flavor = "current_thread")]
 async fn work(command: Subcommands) -> Result<ExitCode> {
     match command {
-        Subcommands::Tools { sam_bin, aws_python } => {
+        Subcommands::Tools {
+            sam_bin,
+            aws_python,
+            helm,
+        } => {
             let ready = tools::ready().await?;
             if sam_bin {
                 println!("{}", ready.sam.display());
             }
             if aws_python {
                 println!("{}", ready.ministack.display());
+            }
+            if helm {
+                println!("{}", ready.helm.display());
             }
             Ok(ExitCode::SUCCESS)
         }

@@ -78,6 +78,7 @@ pub async fn start(options: &Options, tools: &Tools) -> Result<Running> {
         endpoint: aws.endpoint.clone(),
         clusters: CLUSTERS.map(|(name, _)| name.to_owned()).into(),
         binaries: options.binaries.clone(),
+        helm: tools.helm.clone(),
     };
     let secrets = CLUSTERS.map(|_| secret());
     let reviews: Vec<String> = CLUSTERS
@@ -138,6 +139,8 @@ pub async fn start(options: &Options, tools: &Tools) -> Result<Running> {
         permissions_log: records.permissions,
         calls_log: calls,
         sam_bin: tools.sam.clone(),
+        helm: tools.helm.clone(),
+        charts: tools.charts.clone(),
         sluice,
     };
     environment.write()?;

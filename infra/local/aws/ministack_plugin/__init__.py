@@ -3,7 +3,7 @@
 MiniStack (PyPI `ministack`, pinned in ../requirements-ministack.txt) emulates AWS in one process. Each module here
 replaces a few of its functions, says what AWS does and does that:
 
-    registry        an image push becomes an EventBridge event
+    registry        an image push becomes an EventBridge event; layers have URLs that can be reached
     alarms          alarms are evaluated as CloudWatch does, and their transitions become EventBridge events
     state_machines  time-outs, heartbeats, tokens, nested executions, error names, the state machine's own role
     functions       warm calls without delays, asynchronous retries, invocations in flight, who called a Function URL

@@ -13,6 +13,16 @@ Resources:
     Type: AWS::Serverless::Function
     Metadata: {BuildMethod: rust-cargolambda}
     Properties: {CodeUri: ../functions/sweep/, Role: !GetAtt SweepRole.Arn, FunctionName: !Sub "${Prefix}-sweep"}
+  RunHelm:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: ../functions/sweep/
+      Layers: [!Ref HelmLayer]
+      VersionDescription: !Select [7, !Split [":", !Ref HelmLayer]]
+      Environment: {Variables: {HELM: /opt/bin/helm}}
+  HelmLayer:
+    Type: AWS::Serverless::LayerVersion
+    Properties: {ContentUri: helm/}
   Promotion:
     Type: AWS::Serverless::StateMachine
     Properties: {DefinitionUri: ../statemachines/promotion.asl.json, DefinitionSubstitutions: {Sweep: !Ref Sweep.Version}}
@@ -29,7 +39,7 @@ class Packaging(unittest.TestCase):
         (self.project / "infra/template.yaml").write_text(TEMPLATE)
 
     def run_it(self):
-        package.main(self.project, self.project / "out", self.project / "built")
+        package.main(self.project, self.project / "out", self.project / "built", Path("/kept/helm"))
         return yaml_parse((self.project / "out/template.yaml").read_text())["Resources"]
 
     def test_a_function_is_its_binary_as_bootstrap_and_the_rest_of_the_template_stays(self):
@@ -48,6 +58,17 @@ class Packaging(unittest.TestCase):
         (self.project / "built/sweep").write_bytes(b"\x7fELF")
         first = Path(self.run_it()["Sweep"]["Properties"]["CodeUri"]).read_bytes()
         self.assertEqual(Path(self.run_it()["Sweep"]["Properties"]["CodeUri"]).read_bytes(), first)
+
+    def test_helm_comes_from_this_machine_and_not_from_a_layer(self):
+        (self.project / "built/sweep").write_bytes(b"\x7fELF")
+        resources = self.run_it()
+        self.assertNotIn("HelmLayer", resources)
+        run_helm = resources["RunHelm"]["Properties"]
+        self.assertNotIn("Layers", run_helm)
+        self.assertEqual(run_helm["Environment"]["Variables"]["HELM"], "/kept/helm")
+        self.assertNotIn("HelmLayer", [reference.get("Ref") for reference in run_helm["VersionDescription"]["Fn::Select"][1]["Fn::Split"]
+                                       if isinstance(reference, dict)])
+        self.assertNotIn("Environment", resources["Sweep"]["Properties"])
 
     def test_what_has_not_been_built_is_named_with_the_command_that_builds_it(self):
         with self.assertRaisesRegex(package.Missing, "cargo build -p sweep"):

@@ -1,4 +1,6 @@
 import json
+import os
+from unittest import mock
 
 from ministack.services import ecr
 
@@ -25,3 +27,16 @@ class Pushing(PluginTest):
         self.assertEqual((detail["action-type"], detail["image-tag"], detail["image-digest"]), ("PUSH", "v1", digest))
         self.assertEqual(ecr._manifest_blobs[self.repository][digest], MANIFEST.encode())
         self.assertEqual(self.sent[0]["Source"], "aws.ecr")
+
+    def test_a_layer_has_a_url_that_can_be_reached_and_a_missing_one_has_none(self):
+        digest = "sha256:" + "1" * 64
+        ecr._layer_blobs.setdefault(self.repository, {})[digest] = b"chart"
+        with mock.patch.dict(os.environ, {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}):
+            status, _, body = ecr._get_download_url_for_layer({"repositoryName": self.repository, "layerDigest": digest})
+            self.assertEqual((status, json.loads(body)["downloadUrl"]),
+                             (200, f"http://127.0.0.1:1/v2/{self.repository}/blobs/{digest}"))
+            for repository, layer, error in ((self.repository, "sha256:" + "2" * 64, "LayersNotFoundException"),
+                                             ("nowhere", digest, "RepositoryNotFoundException")):
+                status, _, body = ecr._get_download_url_for_layer({"repositoryName": repository, "layerDigest": layer})
+                self.assertEqual(status, 400)
+                self.assertIn(error, str(body))

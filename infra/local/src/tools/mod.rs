@@ -1,5 +1,7 @@
 //! Heavy tools, built once per user: each lies in the cache under its version and the hash of what it is built from.
 
+pub mod charts;
+pub mod helm;
 pub mod kubernetes;
 pub mod python;
 
@@ -22,6 +24,10 @@ pub struct Tools {
     pub ministack: PathBuf,
     /// `bin` of the virtual environment that holds sam, aws, cfn-lint, cargo-lambda and boto3.
     pub sam: PathBuf,
+    /// helm.
+    pub helm: PathBuf,
+    /// Folder of charts that others wrote, each in a folder of its name.
+    pub charts: PathBuf,
 }
 
 /// Builds what is not yet in the cache.
@@ -30,10 +36,14 @@ pub async fn ready() -> Result<Tools> {
     let ministack = python::ministack().await?;
     let sam = python::sam().await?;
     let kubernetes = kubernetes::binaries().await?;
+    let helm = helm::binary().await?;
+    let charts = charts::charts().await?;
     Ok(Tools {
         kubernetes,
         ministack: ministack.join("bin/python"),
         sam: sam.join("bin"),
+        helm,
+        charts,
     })
 }
 
