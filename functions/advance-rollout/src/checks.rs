@@ -21,10 +21,20 @@ pub(crate) async fn start(
 ) -> Result<Next, Failure> {
     let wanted = stage.of(&scene.spec).iter().find(|check| check.name == name);
     let wanted = wanted.ok_or_else(|| Failure::internal(format!("there is no check {name}")))?;
+    let by_helm = check::is_helms(&scene.spec, stage, name);
     let mut environment = scene.environment;
     let record = check::start(&mut environment, step, stage, wanted, attempt, now);
     commit(backends, environment, record, now).await?;
-    Ok(Next::now(NextState::Check, format!("{stage} {name} runs")))
+    Ok(Next::now(runner(by_helm), format!("{stage} {name} runs")))
+}
+
+/// Which function runs a check.
+pub(crate) fn runner(by_helm: bool) -> NextState {
+    if by_helm {
+        NextState::Helm
+    } else {
+        NextState::Check
+    }
 }
 
 /// Records that the check that runs gave no answer in time: its function did not live to say so.

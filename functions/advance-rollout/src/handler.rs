@@ -42,7 +42,7 @@ async fn advance(
         Decision::Check { stage, name, attempt } => {
             checks::start(backends, scene, step.step, stage, &name, attempt, now).await
         }
-        Decision::AwaitCheck(reason) => Ok(Next::now(NextState::Check, reason)),
+        Decision::AwaitCheck { reason, by_helm } => Ok(Next::now(checks::runner(by_helm), reason)),
         Decision::Silent(reason) => checks::silent(backends, scene, reason, now).await,
         Decision::Hold(reason) => checks::hold(backends, scene, step.step, &reason, now).await,
         Decision::AwaitAnswer(reason, seconds) => Ok(checks::awaits(reason, seconds)),

@@ -4,11 +4,11 @@
 use crate::input::{Asked, Input};
 use crate::target::{Chosen, choose};
 use jiff::Timestamp;
-use sluice_cluster::Clusters;
+use sluice_cluster::{ClusterError, Clusters, Namespace};
 use sluice_domain::api::{RollbackAnswer, RollbackOutcome};
 use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Completed, Environment, LastRollback, RolloutKind};
-use sluice_domain::ids::{ExecutionName, ReleaseNumber};
+use sluice_domain::ids::{ExecutionName, Fence, ReleaseNumber};
 use sluice_domain::promotion::{Promotion, PromotionState};
 use sluice_domain::rollback::{self, Beginning, Call, Course};
 use sluice_domain::rollout::bundle_of;
@@ -23,7 +23,7 @@ struct Begun {
     environment: Environment,
     answer: RollbackAnswer,
     preempted: Option<Promotion>,
-    written: Option<(sluice_cluster::Namespace, Bundle)>,
+    written: Option<(Namespace, Bundle)>,
 }
 
 /// Answers in seconds; the same call again joins what is in flight.
@@ -204,10 +204,7 @@ async fn bring_back(
     let pipeline = load_pipeline(&backends.table, &service, &version).await?;
     let spec = spec_of(&pipeline, &environment.name)?;
     let namespace = clusters.connect(&address_of(spec)).await?;
-    let highest_fence = namespace
-        .observe(&WorkloadRef::all_of(&bundle))
-        .await?
-        .highest_fence;
+    let highest_fence = highest_fence(&namespace, &bundle).await?;
     let mut preempted = preempted(backends, &environment).await?;
     let call = Call {
         reason: with_note(call.reason.clone(), note),
@@ -245,6 +242,15 @@ async fn bring_back(
         preempted,
         written,
     })
+}
+
+async fn highest_fence(namespace: &Namespace, bundle: &Bundle) -> Result<Fence, ClusterError> {
+    if bundle.helm.is_some() {
+        // No object of helm's carries one.
+        return Ok(namespace.helm_fence().await?.unwrap_or_default());
+    }
+    let observed = namespace.observe(&WorkloadRef::all_of(bundle)).await?;
+    Ok(observed.highest_fence)
 }
 
 fn with_note(reason: Option<String>, note: Option<String>) -> Option<String> {
@@ -317,7 +323,7 @@ async fn follow(backends: &Backends, begun: Begun) -> Result<RollbackAnswer, Fai
         return Ok(answer);
     };
     if let Some((namespace, bundle)) = written
-        && let Err(error) = namespace.apply(&bundle, rollout.fence).await
+        && let Err(error) = write(&namespace, &bundle, rollout.fence).await
     {
         tracing::warn!(%error, execution = %rollout.owner, "the cluster was not written; the execution goes on");
     }
@@ -336,8 +342,16 @@ async fn follow(backends: &Backends, begun: Begun) -> Result<RollbackAnswer, Fai
     Ok(answer)
 }
 
+/// What of a rollback is written at once: everything; of helm's the fence, which ends whatever helm still runs there.
+async fn write(namespace: &Namespace, bundle: &Bundle, fence: Fence) -> Result<(), ClusterError> {
+    match bundle.helm {
+        Some(_) => namespace.write_helm_fence(fence).await,
+        None => namespace.apply(bundle, fence).await.map(drop),
+    }
+}
+
 /// The fence in a rollback's name: its input says the same, also when a later decision raised the fence.
-fn fence_of(name: &ExecutionName) -> Option<sluice_domain::ids::Fence> {
+fn fence_of(name: &ExecutionName) -> Option<Fence> {
     let (_, digits) = name.as_str().rsplit_once("-r")?;
-    digits.parse().ok().map(sluice_domain::ids::Fence)
+    digits.parse().ok().map(Fence)
 }

@@ -243,7 +243,12 @@ impl Run<'_> {
         }
     }
 
-    async fn helm(&self, home: &std::path::Path, arguments: Vec<String>, secrets: &Secrets) -> Result<Next, Failure> {
+    async fn helm(
+        &self,
+        home: &std::path::Path,
+        arguments: Vec<String>,
+        secrets: &Secrets,
+    ) -> Result<Next, Failure> {
         let mut attempt = 1;
         loop {
             let ended = self.start(home, &arguments).await?;
@@ -262,7 +267,9 @@ impl Run<'_> {
         let latest = self.place.revisions(&self.release).await?.into_iter().next();
         match latest {
             Some(latest) => self.done(latest.revision).await,
-            None => Err(Failure::transient("helm says that it succeeded, and its release is not there")),
+            None => Err(Failure::transient(
+                "helm says that it succeeded, and its release is not there",
+            )),
         }
     }
 
@@ -304,7 +311,11 @@ impl Run<'_> {
 
     /// Reads back what helm left, and records it.
     async fn done(&self, revision: u32) -> Result<Next, Failure> {
-        let found = self.place.namespace.helm_revision(&self.release, revision).await?;
+        let found = self
+            .place
+            .namespace
+            .helm_revision(&self.release, revision)
+            .await?;
         let found = found.filter(|found| found.status == HelmStatus::Deployed);
         let found = found.ok_or_else(|| {
             Failure::transient(format!(
@@ -387,7 +398,12 @@ impl Run<'_> {
         let mut said = Vec::new();
         for hook in failed {
             let log = self.place.namespace.job_logs(&hook.name, LOG).await?;
-            said.push(format!("Hook {} ({}) printed: {}", hook.name, hook.events.join(", "), log.trim()));
+            said.push(format!(
+                "Hook {} ({}) printed: {}",
+                hook.name,
+                hook.events.join(", "),
+                log.trim()
+            ));
         }
         Ok(said.join(". "))
     }

@@ -49,11 +49,15 @@ impl Files {
     ) -> Result<Vec<String>, Failure> {
         let mut arguments = vec![said(&self.write("chart.tgz", archive).await?)];
         for (index, values) in bundle.values.iter().enumerate() {
-            let file = self.write(&format!("values-{index}.yaml"), values.as_bytes()).await?;
+            let file = self
+                .write(&format!("values-{index}.yaml"), values.as_bytes())
+                .await?;
             arguments.extend(["--values".to_owned(), said(&file)]);
         }
         if !secrets.is_null() {
-            let file = self.write("values-secret.json", secrets.to_string().as_bytes()).await?;
+            let file = self
+                .write("values-secret.json", secrets.to_string().as_bytes())
+                .await?;
             arguments.extend(["--values".to_owned(), said(&file)]);
         }
         Ok(arguments)

@@ -55,9 +55,17 @@ pub(crate) async fn prepare(
         return Err(stopped(&held, &found.drift));
     }
     let table = &tools.backends.table;
-    let baseline = baseline(tools, &held.environment, &held.pipeline_release(), found.present.as_ref()).await?;
+    let baseline = baseline(
+        tools,
+        &held.environment,
+        &held.pipeline_release(),
+        found.present.as_ref(),
+    )
+    .await?;
     let target = table.put_bundle(&found.target).await?;
-    let mut environment = table.environment(&held.environment.service, &held.environment.name).await?;
+    let mut environment = table
+        .environment(&held.environment.service, &held.environment.name)
+        .await?;
     rollout_of(&environment, execution)?;
     if !prepared(&mut environment, baseline, target) {
         return Ok(Next::now(NextState::Helm, "it was prepared before"));
@@ -126,7 +134,9 @@ impl Held {
 fn workload_of(held: &Held) -> Result<&HelmWorkload, Failure> {
     match &held.pipeline.workload {
         Workload::Helm(helm) => Ok(helm),
-        Workload::Deployment(_) => Err(Failure::internal("helm was asked about a workload that is not its own")),
+        Workload::Deployment(_) => Err(Failure::internal(
+            "helm was asked about a workload that is not its own",
+        )),
     }
 }
 
@@ -208,12 +218,17 @@ async fn render(
         .ok_or_else(|| Failure::internal("there is no chart to render"))?;
     let archive = tools.backends.table.blob(archive).await?;
     let files = place.files().await?;
-    let mut arguments: Vec<String> = ["upgrade", "--install", &bundle.release].map(str::to_owned).into();
+    let mut arguments: Vec<String> = ["upgrade", "--install", &bundle.release]
+        .map(str::to_owned)
+        .into();
     arguments.extend(files.chart(&archive, bundle, &secrets.values).await?);
     arguments.extend(["--namespace", namespace, "--dry-run=server", "--output", "json"].map(str::to_owned));
     let ended = process::run(&tools.program, files.home(), &arguments, at_most, pending()).await?;
     if !ended.success {
-        return Err(complaint("helm cannot render the chart", &secrets.struck(&ended.complaints)));
+        return Err(complaint(
+            "helm cannot render the chart",
+            &secrets.struck(&ended.complaints),
+        ));
     }
     serde_json::from_slice(&ended.output)
         .map_err(|error| Failure::internal(format!("what helm rendered cannot be read: {error}")))
@@ -231,7 +246,9 @@ async fn drift(
         return Ok(Vec::new());
     };
     let live = tools.backends.table.bundle(&live.bundle).await?;
-    let Some(live) = &live.helm else { return Ok(Vec::new()) };
+    let Some(live) = &live.helm else {
+        return Ok(Vec::new());
+    };
     let mut drift: Vec<String> = is_drift(Some(live), present).into_iter().collect();
     let Some(present) = present else { return Ok(drift) };
     let objects = documents(&present.manifest).map_err(|fault| Failure::refused(fault.to_string()))?;
@@ -240,7 +257,12 @@ async fn drift(
         .map(|object| owned(object, &present.name, &held.spec.namespace))
         .collect();
     let differences = place.namespace.differences(&objects, &[], HELM).await?;
-    drift.extend(differences.iter().map(ToString::to_string));
+    drift.extend(
+        differences
+            .iter()
+            .filter(|one| one.is_of_substance())
+            .map(ToString::to_string),
+    );
     Ok(drift)
 }
 
@@ -286,7 +308,9 @@ async fn baseline(
         None => None,
     };
     if let Some((hash, bundle)) = live
-        && bundle.helm.is_some_and(|helm| helm.content.as_ref() == Some(&content))
+        && bundle
+            .helm
+            .is_some_and(|helm| helm.content.as_ref() == Some(&content))
     {
         return Ok(Baseline::Bundle { hash });
     }

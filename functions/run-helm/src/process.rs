@@ -82,10 +82,16 @@ pub(crate) async fn run(
 
 /// The rest is read and thrown away, so that helm never waits for a reader.
 async fn read(pipe: Option<impl AsyncRead + Unpin>, most: u64) -> Result<Vec<u8>, Failure> {
-    let Some(mut pipe) = pipe else { return Ok(Vec::new()) };
+    let Some(mut pipe) = pipe else {
+        return Ok(Vec::new());
+    };
     let mut bytes = Vec::new();
     let failed = |error: std::io::Error| Failure::transient(format!("helm's output was not read: {error}"));
-    (&mut pipe).take(most).read_to_end(&mut bytes).await.map_err(failed)?;
+    (&mut pipe)
+        .take(most)
+        .read_to_end(&mut bytes)
+        .await
+        .map_err(failed)?;
     tokio::io::copy(&mut pipe, &mut tokio::io::sink())
         .await
         .map_err(failed)?;
@@ -97,7 +103,12 @@ struct Group(Option<Pid>);
 
 impl Group {
     fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw))
+        Self(
+            child
+                .id()
+                .and_then(|id| i32::try_from(id).ok())
+                .map(Pid::from_raw),
+        )
     }
 }
 
@@ -119,7 +130,11 @@ mod tests {
     use super::*;
     use std::future::pending;
 
-    async fn shell(script: &str, limit: Duration, lost: impl Future<Output = Failure>) -> Result<Ended, Failure> {
+    async fn shell(
+        script: &str,
+        limit: Duration,
+        lost: impl Future<Output = Failure>,
+    ) -> Result<Ended, Failure> {
         let home = tempfile::tempdir().unwrap();
         let arguments = ["-c".to_owned(), script.to_owned()];
         run(Path::new("/bin/sh"), home.path(), &arguments, limit, lost).await
@@ -129,9 +144,14 @@ mod tests {
 
     #[tokio::test]
     async fn both_outputs_and_the_end_are_told() {
-        let ended = shell("echo out; echo err >&2; exit 3", LONG, pending()).await.unwrap();
+        let ended = shell("echo out; echo err >&2; exit 3", LONG, pending())
+            .await
+            .unwrap();
         assert!(!ended.success);
-        assert_eq!((ended.output.as_slice(), ended.complaints.as_str()), (b"out\n".as_slice(), "err\n"));
+        assert_eq!(
+            (ended.output.as_slice(), ended.complaints.as_str()),
+            (b"out\n".as_slice(), "err\n")
+        );
     }
 
     #[tokio::test]
@@ -166,7 +186,9 @@ mod tests {
 
     #[tokio::test]
     async fn one_that_does_not_end_is_ended() {
-        let failure = shell("sleep 600", Duration::from_millis(100), pending()).await.unwrap_err();
+        let failure = shell("sleep 600", Duration::from_millis(100), pending())
+            .await
+            .unwrap_err();
         assert!(failure.to_string().contains("did not end"), "{failure}");
     }
 }

@@ -110,9 +110,12 @@ fn failed<E: ProvideErrorMetadata + std::fmt::Debug, R: std::fmt::Debug>(
     let said = error.message().unwrap_or("no reason was given");
     let what = format!("secret_values.\"{path}\": {arn} cannot be read: {said}");
     match error.code() {
-        Some("ResourceNotFoundException" | "AccessDeniedException" | "InvalidRequestException" | "DecryptionFailure") => {
-            Failure::refused(what)
-        }
+        Some(
+            "ResourceNotFoundException"
+            | "AccessDeniedException"
+            | "InvalidRequestException"
+            | "DecryptionFailure",
+        ) => Failure::refused(what),
         _ => Failure::transient(what),
     }
 }
@@ -129,8 +132,12 @@ mod tests {
         };
         use base64::Engine;
         let base64 = base64::engine::general_purpose::STANDARD.encode("p\"ss-word-1234");
-        let said = format!("plain p\"ss-word-1234, json p\\\"ss-word-1234, base64 {base64}, part ss-word, short ab");
+        let said =
+            format!("plain p\"ss-word-1234, json p\\\"ss-word-1234, base64 {base64}, part ss-word, short ab");
         let struck = secrets.struck(&said);
-        assert_eq!(struck, "plain (secret), json (secret), base64 (secret), part (secret), short ab");
+        assert_eq!(
+            struck,
+            "plain (secret), json (secret), base64 (secret), part (secret), short ab"
+        );
     }
 }

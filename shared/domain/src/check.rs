@@ -1,9 +1,9 @@
 //! Checks of an environment: what must pass before the cluster is written, and after every pod is on the release.
 
 use crate::environment::{Environment, Rollout};
-use crate::ids::Hash;
+use crate::ids::{Fence, Hash};
 use crate::ledger::{Event, Record};
-use crate::pipeline::{CheckSpec, EnvironmentSpec};
+use crate::pipeline::{CheckAction, CheckSpec, EnvironmentSpec};
 use crate::rollout::after;
 use crate::workload::Verdict;
 use jiff::{SignedDuration, Timestamp};
@@ -33,6 +33,8 @@ pub struct CheckRun {
     pub name: String,
     /// 1 for the first run, one more for each that a person asked for after that.
     pub attempt: u32,
+    /// The fence under which its Job is made.
+    pub fence: Fence,
     /// When it was started.
     pub started_at: Timestamp,
     /// Until when its answer counts.
@@ -143,6 +145,7 @@ pub fn start(
     attempt: u32,
     now: Timestamp,
 ) -> Option<Record> {
+    let fence = environment.fence.next(environment.fence);
     let rollout = environment.rollout.as_mut()?;
     let deadline = after(now, check.timeout);
     rollout.step = Some(step);
@@ -152,6 +155,7 @@ pub fn start(
         stage,
         name: check.name.clone(),
         attempt,
+        fence,
         started_at: now,
         deadline,
         answer: None,
@@ -167,7 +171,12 @@ pub fn start(
     } else {
         format!("{stage} {}, run {attempt}", check.name)
     };
-    Some(record(rollout, Event::CheckStarted, reason))
+    let record = Record {
+        fence: Some(fence),
+        ..record(rollout, Event::CheckStarted, reason)
+    };
+    environment.fence = fence;
+    Some(record)
 }
 
 /// Records a check's answer. None where that run has one, or is not the one that runs: the first answer counts.
@@ -195,6 +204,23 @@ pub fn answer(
     let named = format!("{} {}", run.stage, run.name);
     let reason = why.map_or_else(|| named.clone(), |why| format!("{named}: {why}"));
     Some(record(rollout, event, reason))
+}
+
+/// Notes that a webhook took a run and answers later; false where that run has an answer, or is not the one that runs.
+pub fn answers_later(environment: &mut Environment, of: &CheckRun) -> bool {
+    let run = environment
+        .rollout
+        .as_mut()
+        .and_then(|rollout| rollout.checks.last_mut());
+    match run {
+        Some(run)
+            if (run.stage, &run.name, run.attempt) == (of.stage, &of.name, of.attempt) && run.answer.is_none() =>
+        {
+            run.later = true;
+            true
+        }
+        _ => false,
+    }
 }
 
 /// Records that a rollout is held until a person decides, or until `hold_for` is over.
@@ -244,6 +270,12 @@ pub fn ask_again(environment: &mut Environment, by: &str) -> Result<Record, Stri
     Ok(record)
 }
 
+/// Whether a check is run by helm.
+pub fn is_helms(spec: &EnvironmentSpec, stage: Stage, name: &str) -> bool {
+    let mut checks = stage.of(spec).iter();
+    checks.any(|check| check.name == name && check.run == CheckAction::HelmTest)
+}
+
 fn record(rollout: &Rollout, event: Event, reason: String) -> Record {
     Record {
         event,
@@ -255,6 +287,9 @@ fn record(rollout: &Rollout, event: Event, reason: String) -> Record {
         reason: Some(reason),
     }
 }
+
+mod job;
+pub use job::{Subject, job};
 
 #[cfg(test)]
 #[path = "check_tests.rs"]

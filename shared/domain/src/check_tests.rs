@@ -57,6 +57,13 @@ fn say(environment: &mut Environment, verdict: Verdict, second: i64) -> Option<R
     answer(environment, &of, verdict, None, at(second))
 }
 
+fn awaits(reason: &str) -> Decision {
+    Decision::AwaitCheck {
+        reason: reason.into(),
+        by_helm: true,
+    }
+}
+
 fn asks(stage: Stage, name: &str, attempt: u32) -> Decision {
     Decision::Check {
         stage,
@@ -73,7 +80,7 @@ fn nothing_is_written_before_every_check_before_it_has_passed() {
     run(&mut environment, Stage::Before, "migrate", 1, 1);
     assert_eq!(
         next(&environment, &seen, 2),
-        Decision::AwaitCheck("before migrate runs".into())
+        awaits("before migrate runs")
     );
     say(&mut environment, Verdict::Passed, 3).unwrap();
     assert_eq!(next(&environment, &seen, 4), asks(Stage::Before, "seed", 1));
@@ -117,7 +124,7 @@ fn one_that_passes_after_the_pods_verifies() {
     // The rollout's own time is over meanwhile: the check has its own.
     assert_eq!(
         next(&environment, &observed(2, 7), 700),
-        Decision::AwaitCheck("verify integration runs".into())
+        awaits("verify integration runs")
     );
     say(&mut environment, Verdict::Passed, 800).unwrap();
     assert_eq!(next(&environment, &observed(2, 7), 801), Decision::Verify);
@@ -130,7 +137,7 @@ fn one_without_an_answer_holds_until_a_person_decides() {
     run(&mut environment, Stage::Verify, "integration", 1, 0);
     assert_eq!(
         next(&environment, &seen, 359),
-        Decision::AwaitCheck("verify integration runs".into())
+        awaits("verify integration runs")
     );
     let silent = next(&environment, &seen, 360);
     assert!(matches!(silent, Decision::Silent(_)), "{silent:?}");
@@ -166,8 +173,8 @@ fn a_webhook_that_answers_later_is_slept_for() {
     let mut environment = rolling(with_completed(&[1]), 2, Phase::Rolling);
     run(&mut environment, Stage::Verify, "integration", 1, 0);
     environment.rollout.as_mut().unwrap().checks[0].later = true;
-    let awaits = Decision::AwaitAnswer("verify integration: its answer is awaited".into(), 200);
-    assert_eq!(next(&environment, &observed(2, 7), 100), awaits);
+    let slept = Decision::AwaitAnswer("verify integration: its answer is awaited".into(), 200);
+    assert_eq!(next(&environment, &observed(2, 7), 100), slept);
     let silent = next(&environment, &observed(2, 7), 300);
     assert!(matches!(silent, Decision::Silent(_)), "{silent:?}");
 }

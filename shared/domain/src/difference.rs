@@ -51,6 +51,32 @@ pub struct FieldChange {
     pub to: Option<Value>,
 }
 
+impl Difference {
+    /// Whether something of the object would be another, and not only whose it is.
+    pub fn is_of_substance(&self) -> bool {
+        self.change != Change::Change || !self.fields.is_empty()
+    }
+}
+
+/// In one sentence: at most three of its fields, without values, which may be long.
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const TOLD: usize = 3;
+        write!(f, "{} {}", self.kind, self.name)?;
+        match self.change {
+            Change::Create => return f.write_str(" is gone"),
+            Change::Delete => return f.write_str(" is there"),
+            Change::Change => {}
+        }
+        let paths: Vec<&str> = self.fields.iter().take(TOLD).map(|field| field.path.as_str()).collect();
+        write!(f, " has another {}", paths.join(", "))?;
+        match self.fields.len().saturating_sub(TOLD) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}
+
 /// Fields of `metadata` that the API server writes.
 const BY_THE_SERVER: [&str; 6] = [
     "managedFields",

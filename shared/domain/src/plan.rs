@@ -12,6 +12,7 @@ mod tests;
 
 pub use config::{ConfigData, config_names};
 pub use deployment::images_of;
+pub(crate) use deployment::set_text;
 
 use crate::bundle::{Bundle, ConfigCopy, WorkloadBundle};
 use crate::pipeline::EnvironmentPackage;

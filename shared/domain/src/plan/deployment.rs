@@ -132,7 +132,7 @@ fn of_cluster(found: &ObservedDeployment, mut template: Value, container: Option
 }
 
 /// Sets one entry of a map of texts in an object, making the map where there is none.
-pub(super) fn set_text(object: &mut Value, map: &str, key: &str, text: &str) {
+pub(crate) fn set_text(object: &mut Value, map: &str, key: &str, text: &str) {
     let Some(object) = object.as_object_mut() else {
         return;
     };

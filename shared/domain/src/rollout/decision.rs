@@ -1,7 +1,7 @@
 //! What comes next: a pure function of what is recorded and what was observed.
 
 use crate::bundle::Bundle;
-use crate::check::{Stage, Standing, standing};
+use crate::check::{Stage, Standing, is_helms, standing};
 use crate::environment::{HelmRun, Phase, Rollout, RolloutKind};
 use crate::ids::Fence;
 use crate::pipeline::EnvironmentSpec;
@@ -36,8 +36,13 @@ pub enum Decision {
         /// 1 for the first time.
         attempt: u32,
     },
-    /// Wait for the check that runs.
-    AwaitCheck(String),
+    /// Wait for the check that runs; by helm, where it is one of helm's tests.
+    AwaitCheck {
+        /// What is awaited.
+        reason: String,
+        /// Whether helm runs it.
+        by_helm: bool,
+    },
     /// The check that runs gave no answer in time.
     Silent(String),
     /// Wait for a person, from now on.
@@ -183,7 +188,10 @@ fn checks(facts: Facts<'_>, stage: Stage, now: Timestamp) -> Checked {
                     seconds(now, run.deadline),
                 )
             } else {
-                Decision::AwaitCheck(format!("{what} runs"))
+                Decision::AwaitCheck {
+                    reason: format!("{what} runs"),
+                    by_helm: is_helms(facts.spec, stage, &run.name),
+                }
             }
         }
         Standing::Inconclusive(reason) => match rollout.held_until {

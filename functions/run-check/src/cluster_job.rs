@@ -1,0 +1,77 @@
+//! A check that is a Kubernetes Job.
+
+use crate::handler::{Outcome, Scene, Tools};
+use serde_json::Value;
+use sluice_domain::check::{Subject, job};
+use sluice_domain::ids::Fence;
+use sluice_domain::workload::{ObservedJob, Verdict};
+use sluice_lambda::Failure;
+use sluice_transitions::{address_of, load_release};
+use std::time::Duration;
+
+/// How long one watch lasts at most: then the rollout looks at its pods again.
+const WATCH: Duration = Duration::from_secs(60);
+/// The most of a log that is kept.
+const LOG: usize = 64 << 10;
+
+/// Makes the Job, where it is not there, and watches it for a while.
+pub(crate) async fn run(
+    tools: &Tools,
+    scene: &Scene,
+    file: &str,
+    at_most: Duration,
+) -> Result<Outcome, Failure> {
+    let manifest = scene
+        .package
+        .jobs
+        .get(file)
+        .ok_or_else(|| Failure::internal(format!("the Job of {file} was not packaged")))?;
+    let release = load_release(&tools.backends, &scene.environment.service, scene.release).await?;
+    let subject = Subject {
+        environment: &scene.environment.name,
+        execution: &scene.execution,
+        release: &release,
+    };
+    let job = job(manifest, subject, &scene.run);
+    let name = job
+        .pointer("/metadata/name")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    let namespace = tools.clusters.connect(&address_of(&scene.spec)).await?;
+    if scene.left.is_zero() {
+        return late(&namespace, name, scene.run.fence).await;
+    }
+    namespace.create_job(&job, scene.run.fence).await?;
+    let limit = WATCH.min(at_most).min(scene.left);
+    let seen = namespace.wait_for_job(name, limit).await?;
+    let Some(verdict) = seen.as_ref().and_then(verdict) else {
+        return Ok(Outcome::Runs(format!("Job {name} runs")));
+    };
+    let log = namespace.job_logs(name, LOG).await?;
+    Ok(Outcome::Answered(verdict, Some(log)))
+}
+
+fn verdict(job: &ObservedJob) -> Option<Verdict> {
+    if job.complete {
+        return Some(Verdict::Passed);
+    }
+    let why = job.failure.as_ref().or(job.problem.as_ref())?;
+    Some(Verdict::Failed(format!("Job {}: {why}", job.name)))
+}
+
+/// Its time is over. It may be over too, meanwhile; else it is stopped: a later try must not run beside it.
+async fn late(namespace: &sluice_cluster::Namespace, name: &str, fence: Fence) -> Result<Outcome, Failure> {
+    let Some(seen) = namespace.job(name).await? else {
+        return Ok(Outcome::Answered(
+            Verdict::Inconclusive(format!("Job {name} was not made in time, or is gone")),
+            None,
+        ));
+    };
+    let log = namespace.job_logs(name, LOG).await?;
+    if let Some(verdict) = verdict(&seen) {
+        return Ok(Outcome::Answered(verdict, Some(log)));
+    }
+    namespace.suspend_job(name, fence.next(fence)).await?;
+    let why = format!("Job {name} did not end in time, and was suspended");
+    Ok(Outcome::Answered(Verdict::Inconclusive(why), Some(log)))
+}
