@@ -294,7 +294,7 @@ async fn only_a_pending_revision_is_given_up() {
     .await;
 }
 
-fn client_of(access: &ClusterAccess) -> kube::Client {
+async fn client_of(access: &ClusterAccess) -> kube::Client {
     use base64::engine::general_purpose::STANDARD;
     let config: Value = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": "c",
@@ -304,8 +304,9 @@ fn client_of(access: &ClusterAccess) -> kube::Client {
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}],
     });
     let config = serde_json::from_value(config).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(config, &kube::config::KubeConfigOptions::default());
-    kube::Client::try_from(futures::executor::block_on(config).unwrap()).unwrap()
+    let options = kube::config::KubeConfigOptions::default();
+    let config = kube::Config::from_custom_kubeconfig(config, &options).await;
+    kube::Client::try_from(config.unwrap()).unwrap()
 }
 
 #[tokio::test]
@@ -327,7 +328,7 @@ async fn a_session_of_the_role_is_known_by_its_name_in_the_cluster() {
             .unwrap();
         for (session, may) in [("fence-12", false), ("fence-13", true)] {
             let access = clusters.access(&address, session).await.unwrap();
-            let maps: Api<ConfigMap> = Api::namespaced(client_of(&access), &place.name);
+            let maps: Api<ConfigMap> = Api::namespaced(client_of(&access).await, &place.name);
             let made = maps.create(&PostParams::default(), &map(session)).await;
             assert_eq!(made.is_ok(), may, "{session}: {made:?}");
         }
