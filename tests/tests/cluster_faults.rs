@@ -8,7 +8,7 @@ use kubernetes::identity::{Role, address, clusters, with_role};
 use kubernetes::{NAME, PATIENCE, Place, manifest};
 use serde_json::json;
 use sluice_cluster::{ClusterError, Namespace, WaitEnd};
-use sluice_domain::bundle::Bundle;
+use sluice_domain::bundle::{Bundle, WorkloadKind};
 use sluice_domain::ids::Fence;
 use sluice_domain::workload::{Leaving, Verdict, WorkloadRef, verdict};
 use sluice_local::faults::{Action, Rule};
@@ -222,6 +222,35 @@ async fn the_watch_of_a_job_is_taken_up_again_and_a_missing_log_is_no_error() {
         place.fails(place.calls("GET", "jobs"), 403).await;
         let end = here.wait_for_job("migrate", PATIENCE).await;
         assert!(matches!(end, Err(ClusterError::Refused { .. })), "{end:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_the_kinds_that_are_asked_for_are_read() {
+    with_role(true, |place, role| async move {
+        let here = connected(&place, &role).await;
+        let bundle = bundle(&place).await;
+        here.apply(&bundle, Fence(1)).await.unwrap();
+        let others = ["statefulsets", "daemonsets", "controllerrevisions"];
+        for kind in others {
+            place.fails(place.calls("GET", kind), 403).await;
+        }
+        here.observe(&[WorkloadRef::deployment(NAME)]).await.unwrap();
+        passes(&here, &bundle).await;
+        for kind in others {
+            assert_eq!(place.fired(kind).await, 0, "{kind}");
+        }
+        let set = WorkloadRef {
+            kind: WorkloadKind::StatefulSet,
+            name: NAME.to_owned(),
+        };
+        let refused = here.observe(&[set]).await;
+        assert!(
+            matches!(refused, Err(ClusterError::Refused { .. })),
+            "{refused:?}"
+        );
+        assert_eq!(place.fired("replicasets").await, 0);
     })
     .await;
 }

@@ -1,5 +1,10 @@
 //! Helm's fence, helm's sessions and helm's records on a real API server. The records were made by helm 4.3.1.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod kubernetes;
 

@@ -1,5 +1,10 @@
 //! Jobs on a real API server with its real Job controller: before a rollout, and after it.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
 
 mod kubernetes;
 
