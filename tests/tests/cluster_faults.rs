@@ -8,7 +8,7 @@ use kubernetes::identity::{Role, address, clusters, with_role};
 use kubernetes::{NAME, PATIENCE, Place, manifest};
 use serde_json::json;
 use sluice_cluster::{ClusterError, Namespace, WaitEnd};
-use sluice_domain::bundle::Bundle;
+use sluice_domain::bundle::{Bundle, WorkloadKind};
 use sluice_domain::ids::Fence;
 use sluice_domain::workload::{Leaving, Verdict, WorkloadRef, verdict};
 use sluice_local::faults::{Action, Rule};
@@ -165,6 +165,92 @@ async fn what_waiting_does_not_heal_ends_the_wait() {
             .wait_for(&[WorkloadRef::deployment(NAME)], PATIENCE, Fence(1), |_| false)
             .await;
         assert!(matches!(end, Err(ClusterError::Refused { .. })), "{end:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_fence_or_a_job_whose_answer_is_lost_is_not_written_twice() {
+    with_role(true, |place, role| async move {
+        let here = connected(&place, &role).await;
+        let job = json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"},
+            "spec": {"suspend": true, "template": {"spec": {
+                "restartPolicy": "Never", "containers": [{"name": "m", "image": "x"}]}}},
+        });
+        for action in [Action::HoldBefore, Action::HoldAfter] {
+            let rule = place.calls("POST", "configmaps").then(action.clone());
+            let (lost, ()) = tokio::join!(here.write_helm_fence(Fence(1)), place.drop_next(rule));
+            // After the first loss nothing is there; after the second everything is.
+            assert!(lost.as_ref().is_err_and(ClusterError::is_transient), "{lost:?}");
+            let rule = place.calls("POST", "jobs").then(action);
+            let (lost, ()) = tokio::join!(here.create_job(&job, Fence(1)), place.drop_next(rule));
+            assert!(lost.as_ref().is_err_and(ClusterError::is_transient), "{lost:?}");
+        }
+        here.write_helm_fence(Fence(1)).await.unwrap();
+        here.create_job(&job, Fence(1)).await.unwrap();
+        let rule = place.calls("PATCH", "configmaps").then(Action::HoldAfter);
+        let (lost, ()) = tokio::join!(here.write_helm_fence(Fence(2)), place.drop_next(rule));
+        assert!(lost.is_err_and(|lost| lost.is_transient()));
+        here.write_helm_fence(Fence(2)).await.unwrap();
+        assert_eq!(here.helm_fence().await.unwrap(), Some(Fence(2)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_watch_of_a_job_is_taken_up_again_and_a_missing_log_is_no_error() {
+    with_role(true, |place, role| async move {
+        let here = connected(&place, &role).await;
+        let image = place.image(1, &[("log", "done")]).await;
+        let job = json!({
+            "apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "migrate"},
+            "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "m", "image": image}]}}},
+        });
+        here.create_job(&job, Fence(1)).await.unwrap();
+        for (status, kind) in [(500, "jobs"), (401, "jobs"), (410, "pods")] {
+            place.fails(place.calls("GET", kind), status).await;
+        }
+        let seen = here.wait_for_job("migrate", PATIENCE).await.unwrap().unwrap();
+        assert!(seen.complete, "{seen:?}");
+        assert_eq!((place.fired("jobs").await, place.fired("pods").await), (2, 1));
+        place.fails(place.calls("GET", "pods/migrate"), 500).await;
+        let log = here.job_logs("migrate", 1_000).await.unwrap();
+        assert!(log.contains("no log: ") && log.contains("injected"), "{log}");
+        let log = here.job_logs("migrate", 1_000).await.unwrap();
+        assert!(log.contains("done"), "{log}");
+        place.fails(place.calls("GET", "jobs"), 403).await;
+        let end = here.wait_for_job("migrate", PATIENCE).await;
+        assert!(matches!(end, Err(ClusterError::Refused { .. })), "{end:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn only_the_kinds_that_are_asked_for_are_read() {
+    with_role(true, |place, role| async move {
+        let here = connected(&place, &role).await;
+        let bundle = bundle(&place).await;
+        here.apply(&bundle, Fence(1)).await.unwrap();
+        let others = ["statefulsets", "daemonsets", "controllerrevisions"];
+        for kind in others {
+            place.fails(place.calls("GET", kind), 403).await;
+        }
+        here.observe(&[WorkloadRef::deployment(NAME)]).await.unwrap();
+        passes(&here, &bundle).await;
+        for kind in others {
+            assert_eq!(place.fired(kind).await, 0, "{kind}");
+        }
+        let set = WorkloadRef {
+            kind: WorkloadKind::StatefulSet,
+            name: NAME.to_owned(),
+        };
+        let refused = here.observe(&[set]).await;
+        assert!(
+            matches!(refused, Err(ClusterError::Refused { .. })),
+            "{refused:?}"
+        );
+        assert_eq!(place.fired("replicasets").await, 0);
     })
     .await;
 }

@@ -82,7 +82,7 @@ impl Namespace {
     ) -> Result<Option<Difference>, ClusterError> {
         let placed = match self.placed(manifest, around) {
             Ok(placed) => placed,
-            Err(unknown) => return Ok(Some(unknown)),
+            Err(unknown) => return Ok(Some(*unknown)),
         };
         let live = match self.live(&placed).await? {
             Ok(live) => live,
@@ -120,7 +120,7 @@ impl Namespace {
     }
 
     /// The error is the difference that says that its kind is not known.
-    fn placed<'m>(&self, manifest: &'m Value, around: &Around) -> Result<Placed<'m>, Difference> {
+    fn placed<'m>(&self, manifest: &'m Value, around: &Around) -> Result<Placed<'m>, Box<Difference>> {
         let text = |pointer: &str| {
             let found = manifest.pointer(pointer).and_then(Value::as_str);
             found.unwrap_or_default().to_owned()
@@ -140,7 +140,7 @@ impl Namespace {
                     .then(|| own.unwrap_or_else(|| self.name().to_owned())),
                 resource,
             }),
-            None => Err(Difference {
+            None => Err(Box::new(Difference {
                 note: Some(format!(
                     "kind {kind} of {version} is not known to cluster {} yet",
                     self.cluster()
@@ -151,7 +151,7 @@ impl Namespace {
                 fields: vec![],
                 managers: vec![],
                 kind,
-            }),
+            })),
         }
     }
 
@@ -223,6 +223,8 @@ impl Placed<'_> {
             400 | 422 => Some(format!("it would be refused: {said}")),
             403 => Some(format!("it may not be tried: {said}")),
             404 => Some(format!("it cannot be made yet: {said}")),
+            // Also what no schema takes, such as a Secret's data that is no base64. Busy is 429 or 503.
+            500 => Some(format!("the API server fails on it: {said}")),
             _ => None,
         }
     }

@@ -26,12 +26,12 @@ fn read(text: &str) -> HelmRevision {
 
 #[test]
 fn a_record_of_helm_4_is_read_whole() {
-    insta::assert_debug_snapshot!(read(OF_HELM_4[1]), @"");
+    insta::assert_debug_snapshot!(read(OF_HELM_4[1]));
 }
 
 #[test]
 fn a_record_of_helm_3_is_read_whole() {
-    insta::assert_debug_snapshot!(read(OF_HELM_3), @"");
+    insta::assert_debug_snapshot!(read(OF_HELM_3));
 }
 
 #[test]

@@ -88,7 +88,10 @@ fn cut(text: &str, most_bytes: usize) -> String {
         return text.to_owned();
     }
     let from = text.ceil_char_boundary(text.len() - most_bytes);
-    let tail = text.get(from..).unwrap_or_default();
+    let (before, tail) = text.split_at(from);
+    if before.ends_with('\n') {
+        return tail.to_owned();
+    }
     match tail.split_once('\n') {
         Some((_, lines)) if !lines.is_empty() => lines.to_owned(),
         _ => tail.to_owned(),

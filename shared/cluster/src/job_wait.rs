@@ -41,13 +41,17 @@ impl Namespace {
         let jobs = watcher(jobs, watched().fields(&format!("metadata.name={name}")));
         let pods = Api::<Pod>::namespaced(client.clone(), self.name());
         let pods = watcher(pods, watched().labels(&format!("{JOB_NAME}={name}")));
-        select_all([resilient(jobs, Change::Job), resilient(pods, Change::Pod)]).boxed()
+        select_all([
+            resilient(jobs, |event| Change::Job(Box::new(event))),
+            resilient(pods, |event| Change::Pod(Box::new(event))),
+        ])
+        .boxed()
     }
 }
 
 enum Change {
-    Job(Event<Job>),
-    Pod(Event<Pod>),
+    Job(Box<Event<Job>>),
+    Pod(Box<Event<Pod>>),
 }
 
 struct Wait<'w> {
@@ -85,8 +89,8 @@ impl Wait<'_> {
         let mut changes = namespace.job_changes(client, self.name);
         while let Some(change) = changes.next().await {
             match change {
-                Ok(Change::Job(event)) => jobs.take(event),
-                Ok(Change::Pod(event)) => pods.take(event),
+                Ok(Change::Job(event)) => jobs.take(*event),
+                Ok(Change::Pod(event)) => pods.take(*event),
                 Err(error) => {
                     self.trouble = Some(namespace.worth_waiting(error)?);
                     continue;

@@ -1,9 +1,11 @@
 //! One namespace of one EKS cluster: what runs there, and what is to run there.
 //!
-//! `Clusters::connect` finds the cluster, signs a token and hands out a `Namespace`, which observes Deployments and their
-//! pods, applies a bundle under a fence, and waits for pods. What is observed becomes the domain's `Observation`; every
-//! decision over it is the domain's.
+//! `Clusters::connect` finds the cluster, signs a token and hands out a `Namespace`, which observes workloads and their pods,
+//! applies a bundle under a fence, and waits for pods; runs Jobs; reads what helm keeps of a release, and fences helm; and asks
+//! what a server-side apply would change. What is observed becomes the domain's `Observation`; every decision over it is the
+//! domain's.
 
+mod access;
 mod apply;
 mod autoscalers;
 mod config_maps;
@@ -28,8 +30,9 @@ mod sets;
 mod token;
 mod wait;
 
+pub use access::ClusterAccess;
 pub use apply::Applied;
-pub use connection::{ClusterAccess, ClusterAddress, Clusters};
+pub use connection::{ClusterAddress, Clusters};
 pub use error::ClusterError;
 pub use namespace::Namespace;
 pub use wait::WaitEnd;

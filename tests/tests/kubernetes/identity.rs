@@ -18,9 +18,17 @@ pub async fn with_role<Fut: Future<Output = ()>>(
     has_entry: bool,
     test: impl FnOnce(Arc<Place>, Arc<Role>) -> Fut,
 ) {
+    with_role_in(has_entry.then_some("sluice:deployers"), test).await;
+}
+
+/// The same, with an access entry of this group.
+pub async fn with_role_in<Fut: Future<Output = ()>>(
+    group: Option<&str>,
+    test: impl FnOnce(Arc<Place>, Arc<Role>) -> Fut,
+) {
     in_namespace(|place| async move {
-        let role = Arc::new(Role::create(&place, has_entry).await);
-        let cleanup = role.delete(&place, has_entry);
+        let role = Arc::new(Role::create(&place, group).await);
+        let cleanup = role.delete(&place, group.is_some());
         // On the heap: a test that holds several calls at once is larger than a test thread's stack.
         let test = Box::pin(test(place.clone(), role.clone()));
         cleaned(test, cleanup).await;
@@ -53,7 +61,7 @@ impl Role {
         }
     }
 
-    async fn create(place: &Place, with_entry: bool) -> Self {
+    async fn create(place: &Place, group: Option<&str>) -> Self {
         let role = Self::named(place, "role");
         let statement =
             |statement: Value| json!({"Version": "2012-10-17", "Statement": [statement]}).to_string();
@@ -88,7 +96,7 @@ impl Role {
             ],
         )
         .await;
-        if with_entry {
+        if let Some(group) = group {
             let cluster = &place.cluster.name;
             let entry = [
                 "eks",
@@ -98,11 +106,7 @@ impl Role {
                 "--principal-arn",
                 &role.arn,
             ];
-            aws(
-                place,
-                &[&entry[..], &["--kubernetes-groups", "sluice:deployers"]].concat(),
-            )
-            .await;
+            aws(place, &[&entry[..], &["--kubernetes-groups", group]].concat()).await;
         }
         role
     }

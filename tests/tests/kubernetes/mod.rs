@@ -75,12 +75,17 @@ pub async fn in_namespace<Fut: Future<Output = ()>>(test: impl FnOnce(std::sync:
 
 /// A client that the API server takes for a member of Sluice's group.
 pub async fn member(cluster: &Cluster) -> Client {
+    member_of(cluster, "sluice-test", GROUP).await
+}
+
+/// A client that the API server takes for this user in this group.
+pub async fn member_of(cluster: &Cluster, user: &str, group: &str) -> Client {
     let kubeconfig = Kubeconfig::read_from(&cluster.kubeconfig).unwrap();
     let mut config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
         .await
         .unwrap();
-    config.auth_info.impersonate = Some("sluice-test".into());
-    config.auth_info.impersonate_groups = Some(vec![GROUP.into()]);
+    config.auth_info.impersonate = Some(user.into());
+    config.auth_info.impersonate_groups = Some(vec![group.into()]);
     Client::try_from(config).unwrap()
 }
 
@@ -115,6 +120,23 @@ impl Place {
             quarantine: None,
             v: 0,
         }
+    }
+
+    /// The namespace as a session of helm's role meets it.
+    pub async fn helm(&self, session: &str) -> Namespace {
+        Namespace::with_client(self.helm_client(session).await, &self.cluster.name, &self.name)
+    }
+
+    /// A client of such a session.
+    pub async fn helm_client(&self, session: &str) -> Client {
+        let user = format!("arn:aws:sts::000000000000:assumed-role/helm/{session}");
+        member_of(&self.cluster, &user, "sluice:helm").await
+    }
+
+    /// The image of a release, by digest.
+    pub async fn image(&self, number: u32, labels: &[(&str, &str)]) -> String {
+        let release = self.release(number, labels).await;
+        format!("{}@{}", release.uri, release.digest)
     }
 
     /// What is observed of the Deployment now.
