@@ -191,7 +191,7 @@ fn text(files: &[ValidatedFile]) -> String {
     text
 }
 
-/// The chart on a line, and each environment on one.
+/// The chart on a line, and each environment with its values files, each of which is on a line.
 fn helm_text(helm: &Helm) -> String {
     let chart = match &helm.chart {
         Chart::Packaged(chart) => format!(
@@ -203,17 +203,17 @@ fn helm_text(helm: &Helm) -> String {
         Chart::Oci { repository, digest } => format!("{repository}, digest {}", digest.short()),
     };
     let mut text = format!("  chart {}\n", plain(&chart));
-    let last = helm.environments.last().map(|last| &last.name);
     for HelmEnvironment { name, values, scale } in &helm.environments {
         let values = match values.as_slice() {
             [] => "the chart's own values".to_owned(),
-            files => format!("values {}", files.join(", ")),
+            files => files.join(",\n    "),
         };
-        let scaled = scale.zip(last).map(|(scale, last)| {
-            let part = f64::from(scale) / 1_000.0;
-            format!("; {part} of the replicas of {last}")
-        });
-        text.push_str(&format!("  {name}: {values}{}\n", scaled.unwrap_or_default()));
+        let scale = scale.map(|scale| format!(" (scale {})", f64::from(scale) / 1_000.0));
+        text.push_str(&format!(
+            "  {name}{}: {}\n",
+            scale.unwrap_or_default(),
+            plain(&values)
+        ));
     }
     text
 }

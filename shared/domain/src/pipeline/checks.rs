@@ -118,7 +118,7 @@ fn action(
 
 fn webhook(reading: &mut Reading<'_>, entry: &Section<'_, '_>, people: &People) -> Option<CheckAction> {
     let url = reading.text(entry, "webhook");
-    let url = url.and_then(|text| reading.parsed(&text, WEBHOOK, https));
+    let url = url.and_then(|text| reading.parsed_unseen(&text, WEBHOOK, https));
     if entry.has("webhook") && !entry.has("secret") {
         reading.missing(entry, "secret", arn::SECRET);
     }
@@ -130,7 +130,7 @@ fn webhook(reading: &mut Reading<'_>, entry: &Section<'_, '_>, people: &People) 
         }
     }
     let secret = reading.text(entry, "secret");
-    let secret = secret.and_then(|text| reading.parsed(&text, arn::SECRET, arn::secret));
+    let secret = secret.and_then(|text| reading.parsed_unseen(&text, arn::SECRET, arn::secret));
     let answered_by = people::list(reading, entry, "answered_by", people).unwrap_or_default();
     Some(CheckAction::Webhook {
         url: url?,

@@ -89,7 +89,7 @@ fn secret_values(reading: &mut Reading<'_>, section: &Section<'_, '_>) -> BTreeM
         }
         let path = reading.parsed(&key, PATH, value_path::parse);
         let secret = reading.text(&table, key.text);
-        let secret = secret.and_then(|text| reading.parsed(&text, arn::SECRET, arn::secret));
+        let secret = secret.and_then(|text| reading.parsed_unseen(&text, arn::SECRET, arn::secret));
         let Some((path, secret)) = path.zip(secret) else {
             continue;
         };

@@ -18,7 +18,7 @@ const IMAGE: &str = "image = \"image\" for the values image.repository and image
 /// Helm keeps 10 revisions by itself; fewer than 2 leave none to go back to.
 const HISTORY_DEFAULT: u32 = 10;
 const HISTORY: (u32, u32) = (2, 100);
-/// Helm, `pkg/chart/common/util/../validate_name`: "must be no longer than 53" characters.
+/// Helm, `pkg/chart/common/util`, `ValidateReleaseName`: at most 53, so that a chart's objects can have more in theirs.
 const LONGEST_RELEASE: usize = 53;
 
 pub(super) fn read(reading: &mut Reading<'_>, workload: &Section<'_, '_>) -> Option<HelmWorkload> {
@@ -109,7 +109,18 @@ fn image(reading: &mut Reading<'_>, section: &Section<'_, '_>) -> Option<ImageVa
             ..ImageValues::default()
         });
     }
-    let table = reading.section(section, "image")?;
+    if section.has("image") && section.table("image").is_none() {
+        let place = section.place_of("image");
+        reading.fault(
+            FaultKind::WrongType,
+            &place,
+            None,
+            "is no text and no table",
+            IMAGE,
+        );
+        return None;
+    }
+    let table = section.table("image")?;
     reading.keys(&table, &keys::IMAGE);
     let mut paths: Vec<(String, Place)> = Vec::new();
     let mut value = |key: &str| {

@@ -238,7 +238,7 @@ impl Scale<'_> {
             None => format!("the values of {last} do not say `{path}`, of which this is a part"),
             Some(found) => {
                 let found = super::text::cut(&found.to_string());
-                format!("`{path}` of {last}, of which this is a part, is {found}: no number of pods")
+                format!("`{path}` of {last}, of which this is a part, is {found}, which is no number of pods")
             }
         };
         let right =

@@ -323,12 +323,11 @@ impl<'t> Reading<'t> {
                     byte,
                     key: place.key.clone(),
                 };
-                self.wrong_type(
-                    &place,
-                    item.get_ref(),
-                    "a table",
-                    format!("[[{key}]] with keys below it"),
-                );
+                let right = match section.place().key.as_str() {
+                    "" => format!("[[{key}]] with keys below it"),
+                    _ => format!("{key} = [{{ ... }}]"),
+                };
+                self.wrong_type(&place, item.get_ref(), "a table", right);
                 continue;
             };
             let name = table
@@ -361,6 +360,21 @@ impl<'t> Reading<'t> {
                 None
             }
         }
+    }
+
+    /// Likewise, of a text that is not repeated: it may be the secret itself, where its name should be.
+    pub(super) fn parsed_unseen<T>(
+        &mut self,
+        text: &Text<'_>,
+        right: &str,
+        parse: impl Fn(&str) -> Result<T, &'static str>,
+    ) -> Option<T> {
+        let parsed = parse(text.text);
+        if let Err(problem) = &parsed {
+            let problem = format!("what is there (it is not repeated here) {problem}");
+            self.fault(FaultKind::Value, &text.place, None, problem, right);
+        }
+        parsed.ok()
     }
 
     /// Faults and warnings, each in the file's order. With syntax errors in the file, only what does not follow from

@@ -55,6 +55,63 @@ iam = "arn:aws:iam::123456789012:user/ben"
 iam = "role/sso-dev:cara@example.com"
 "#;
 
+/// Every key of a helm workload and of checks.
+pub(crate) const HELM: &str = r#"service = "mc-api"
+
+[source]
+repository = "team/mc-api"
+tags = ["^[0-9a-f]{7,40}$"]
+
+[workload.helm]
+chart = "charts/api"
+image = "image"
+replicas = ["replicaCount", "worker.replicas"]
+release = "mc-api-web"
+history_limit = 20
+
+[[environment]]
+name = "staging"
+cluster = "mc-staging-eks"
+namespace = "staging"
+values = ["charts/api/values.staging.yaml"]
+scale = 0.2
+before = [{ job = "jobs/migrate.yaml", timeout = "10m" }]
+hold_for = "10m"
+on_drift = "overwrite"
+[[environment.verify]]
+job = "jobs/test.yaml"
+name = "integration"
+[[environment.verify]]
+lambda = "arn:aws:lambda:eu-west-1:123456789012:function:Smoke_Test:live"
+[[environment.verify]]
+webhook = "https://checks.example.com/mc-api"
+secret = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:webhook-AbCdEf"
+answered_by = ["ben"]
+[[environment.verify]]
+helm_test = true
+
+[[environment]]
+name = "production"
+cluster = "mc-prod-eks"
+namespace = "production"
+region = "us-east-1"
+role = "arn:aws:iam::123456789012:role/sluice-production"
+helm_role = "arn:aws:iam::123456789012:role/sluice-production-helm"
+values = ["charts/api/values.production.yaml", "deploy/more.json"]
+secret_values = { "database.password" = "arn:aws:secretsmanager:us-east-1:123456789012:secret:db-AbCdEf" }
+operators = ["ana", "cara"]
+approval = { approvers = ["ana", "ben"], four_eyes = true }
+
+[people.ana]
+iam = "arn:aws:iam::123456789012:role/sso-ana"
+
+[people.ben]
+iam = "arn:aws:iam::123456789012:user/ben"
+
+[people.cara]
+iam = "role/sso-dev:cara@example.com"
+"#;
+
 /// The account that Sluice runs in.
 pub(crate) const OWN: &str = "123456789012";
 
@@ -76,8 +133,13 @@ pub(crate) fn golden(name: &str, text: &str) {
 
 /// The full file with one thing changed.
 pub(crate) fn with(from: &str, to: &str) -> String {
-    assert_eq!(FULL.matches(from).count(), 1, "{from} must be there once");
-    FULL.replace(from, to)
+    edited(FULL, from, to)
+}
+
+/// A file with one thing changed.
+pub(crate) fn edited(text: &str, from: &str, to: &str) -> String {
+    assert_eq!(text.matches(from).count(), 1, "{from} must be there once");
+    text.replace(from, to)
 }
 
 pub(crate) fn environment(name: &str) -> EnvironmentName {
@@ -103,6 +165,33 @@ fn a_full_file_is_read() {
     golden(
         "a_full_file",
         &serde_json::to_string_pretty(&pipeline(FULL)).unwrap(),
+    );
+}
+
+#[test]
+fn a_full_file_of_a_helm_workload_is_read() {
+    golden(
+        "a_full_file_of_a_helm_workload",
+        &serde_json::to_string_pretty(&pipeline(HELM)).unwrap(),
+    );
+}
+
+/// What was stored before there was helm, as it was stored.
+#[test]
+fn an_older_stored_pipeline_is_read_and_keeps_its_name() {
+    let snapshot = include_str!("snapshots/sluice_domain__pipeline__tests__a_full_file.snap");
+    let (_, stored) = snapshot.rsplit_once("---\n").unwrap();
+    let stored: Pipeline = serde_json::from_str(stored).unwrap();
+    assert_eq!(stored, pipeline(FULL));
+    let package: super::Package = serde_json::from_str(
+        r#"{"environments": {"dev": {"manifests": [], "released": [{"name": "api"}]}}}"#,
+    )
+    .unwrap();
+    let version = super::Version::of(stored, package).unwrap();
+    assert_eq!(
+        version.hash.as_str(),
+        "09603abbc30d203e52c28806410984da477654fa38c4314915f900801f516810",
+        "published versions would get other names"
     );
 }
 

@@ -82,12 +82,17 @@ pub(super) fn check_targets(
         let problem = "neither manifests nor names say what to deploy";
         reading.fault(FaultKind::Missing, &section.place(), None, problem, right);
     }
-    let scaled = environments.iter().filter_map(|one| one.scale.as_ref());
-    let adopted = environments.iter().any(|one| !one.has_manifests) && !section.lists("manifests");
-    if adopted {
-        for place in scaled {
+    check_scaled(reading, environments, section.lists("manifests"));
+}
+
+/// The replicas of adopted Deployments are in clusters: neither a whole nor a part of it is known.
+fn check_scaled(reading: &mut Reading<'_>, environments: &[environment::Read], common: bool) {
+    let known = |environment: &environment::Read| common || environment.has_manifests;
+    let measured = environments.last().is_some_and(known);
+    for environment in environments.iter().filter(|one| !(measured && known(one))) {
+        if let Some(place) = &environment.scale {
             let problem = "is a part of replicas that no manifest says: the Deployments are adopted";
-            let right = "manifests for every environment, or no scale";
+            let right = "manifests here and in the last environment, or no scale";
             reading.fault(FaultKind::Conflict, place, None, problem, right);
         }
     }

@@ -38,7 +38,7 @@ pub(super) fn of_chart(file: &str, text: &str) -> Result<Value, Box<Fault>> {
 }
 
 fn map_of(file: &str, text: &str, options: serde_saphyr::Options) -> Result<Value, Box<Fault>> {
-    let right = "one YAML map of values";
+    let right = "one map in YAML: names with their values";
     let documents: Result<Vec<serde_saphyr::Spanned<Value>>, _> =
         serde_saphyr::from_multiple_with_options(text, options);
     let documents = documents.map_err(|error| Box::new(unreadable(file, text, &error, right)))?;

@@ -1,7 +1,8 @@
-#![allow(clippy::unwrap_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 use super::*;
 use crate::samples::{at, env, environment, hash, service};
 use sluice_domain::ids::Repository;
+use sluice_domain::pipeline::{ChartFile, pack_chart};
 
 fn text(environments: &[&str]) -> String {
     let environments: Vec<String> = environments
@@ -64,6 +65,57 @@ fn a_manifest_that_did_not_come_along_is_a_fault() {
         refusal.faults.join("\n"),
         refusal.next.as_deref().unwrap()
     ));
+}
+
+/// A helm pipeline with the archive of its chart in base64.
+fn with_chart(archive: Option<&str>) -> Files {
+    let text = text(&["dev"]).replace(
+        "[workload.deployment]\nmanifests = [\"api.yaml\"]",
+        "[workload.helm]\nchart = \"charts/api\"\nimage = \"image\"",
+    );
+    let charts = archive.map(|archive| ("charts/api".to_owned(), archive.to_owned()));
+    Files {
+        charts: charts.into_iter().collect(),
+        ..files(text, &[])
+    }
+}
+
+#[test]
+fn a_chart_is_checked_again_and_kept_by_its_hash() {
+    let file = |text: &str| ChartFile {
+        executable: false,
+        content: text.as_bytes().to_vec(),
+    };
+    let archive = pack_chart(&BTreeMap::from([
+        (
+            "Chart.yaml".to_owned(),
+            file("apiVersion: v2\nname: api\nversion: 1.2.3\n"),
+        ),
+        (
+            "values.yaml".to_owned(),
+            file("image: {repository: x, digest: y}\n"),
+        ),
+    ]))
+    .unwrap();
+    let found = checked(&with_chart(Some(&STANDARD.encode(&archive)))).unwrap();
+    let chart = found.version.package.chart.unwrap();
+    assert_eq!(found.archives, BTreeMap::from([(chart.archive, archive.clone())]));
+    let cut_off = STANDARD.encode(&archive[..archive.len() / 2]);
+    for (sent, wanted) in [
+        (None, "did not come with the request"),
+        (Some("not base64!"), "base64 cannot be read"),
+        (Some(cut_off.as_str()), "cannot be unpacked"),
+    ] {
+        let Err(OperateError::Refusal(refusal)) = checked(&with_chart(sent)) else {
+            panic!("a refusal")
+        };
+        assert_eq!(refusal.kind, RefusalKind::Invalid);
+        assert!(
+            refusal.faults.join("").replace("\n    ", " ").contains(wanted),
+            "{:?}",
+            refusal.faults
+        );
+    }
 }
 
 #[test]

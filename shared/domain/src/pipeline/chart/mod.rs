@@ -107,7 +107,8 @@ impl Reading {
         match archive::unpack(archive, &mut self.left) {
             Ok(files) => self.chart(place, &files, depth),
             Err(problem) => {
-                let right = "a gzipped tar with one folder of plain files, as `helm package` makes it";
+                let right = "one folder of plain files, as `helm package` packs it; .helmignore lists what is no part \
+                             of the chart";
                 self.fault(place, 1, "", None, problem, right);
                 None
             }

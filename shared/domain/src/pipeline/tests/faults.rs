@@ -79,7 +79,10 @@ fn workload() {
                 "[workload.deployment]",
                 "[workload.helm]\nchart = \"charts/api\"\n[workload.deployments]",
             ),
-            ("[workload.deployment]", "[workload.argo_cd]\n[workload.deployment]"),
+            (
+                "[workload.deployment]",
+                "[workload.argo_cd]\n[workload.deployment]",
+            ),
             ("[workload.deployment]", "[workload.deploymnt]"),
             (
                 "manifests = [\"deploy/api.yaml\"]\nnames = [\"mc-api\"]",
