@@ -31,7 +31,7 @@ down: ## end what `make up` left running
 	@if [ -x $(LOCAL) ]; then $(LOCAL) down; fi
 
 .PHONY: test
-test: check-code check-template check-build test-local test-rust ## everything that .ci/run runs
+test: check-code check-template check-build test-example test-local test-rust ## everything that .ci/run runs
 	@echo "make test: all passed"
 
 .PHONY: check-code
@@ -55,6 +55,14 @@ check-build: tools ## sam build for arm64
 test-local: tools ## what the local AWS mends, and how functions are packaged for it
 	cd infra/local/aws && PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=. "$$(../../../$(LOCAL) tools --aws-python)" -m unittest discover -s tests -t .
 	cd infra/local/aws && PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=. "$$(../../../$(LOCAL) tools --sam-bin)/python" -m unittest discover -s sam_tests -t .
+
+.PHONY: test-example
+test-example: tools ## the example: its own tests, its chart with each environment's values, and the charts for tests
+	cd examples/mc-api && test -z "$$(gofmt -l .)" && go vet ./... && go test ./...
+	helm="$$($(LOCAL) tools --helm)"; image="image.repository=r,image.digest=sha256:$$(printf '0%.0s' {1..64})"; \
+	for environment in dev staging production; do "$$helm" lint --strict examples/mc-api/charts/api --set "$$image" \
+	  --values "examples/mc-api/charts/api/values.$$environment.yaml"; done; \
+	"$$helm" lint tests/charts/* --set "$$image" --quiet
 
 .PHONY: test-rust
 test-rust: tools ## unit tests, and whole flows on the local AWS and Kubernetes

@@ -9,6 +9,9 @@
 //! | `sluice.sim/exit-code` | the code it ends with; alone: ends when it would be ready | 1 for a crash, else 0 |
 //! | `sluice.sim/log` | what it prints as it starts; `$NAME` stands for a variable of its environment | says that it is simulated |
 //! | `sluice.sim/terminate-after` | from the deletion of its pod to its end, at most the pod's grace period | `0s` |
+//!
+//! `sluice.sim/<argument>/<what>` is `sluice.sim/<what>` for a container whose first argument that is: one image serves
+//! well, and fails its migration.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -98,6 +101,28 @@ impl Behaviour {
     }
 }
 
+/// The labels as they are for a container with this first argument: its own win.
+pub fn with_argument(
+    mut labels: BTreeMap<String, String>,
+    argument: Option<&str>,
+) -> BTreeMap<String, String> {
+    let Some(argument) = argument else {
+        return labels;
+    };
+    let prefix = format!("sluice.sim/{argument}/");
+    let own: Vec<(String, String)> = labels
+        .iter()
+        .filter_map(|(name, value)| {
+            Some((
+                format!("sluice.sim/{}", name.strip_prefix(&prefix)?),
+                value.clone(),
+            ))
+        })
+        .collect();
+    labels.extend(own);
+    labels
+}
+
 fn get<'a>(labels: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
     labels.get(&format!("sluice.sim/{name}")).map(String::as_str)
 }
@@ -181,6 +206,25 @@ mod tests {
             read(&[("never-ready", "true")]).unwrap().until_completion().end,
             None
         );
+    }
+
+    #[test]
+    fn one_image_behaves_in_another_way_for_another_argument() {
+        let labels: BTreeMap<String, String> = [
+            ("sluice.sim/ready-after", "50ms"),
+            ("sluice.sim/migrate/exit-code", "3"),
+            ("sluice.sim/migrate/ready-after", "1s"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+        let end = |argument| {
+            let read = Behaviour::read(&with_argument(labels.clone(), argument)).unwrap();
+            read.end.map(|end| (end.after.as_millis(), end.code))
+        };
+        assert_eq!(end(Some("migrate")), Some((1000, 3)));
+        for other in [None, Some("serve"), Some("mig"), Some("migrate/exit-code")] {
+            assert_eq!(end(other), None, "{other:?}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::behaviour::Behaviour;
+use super::behaviour::{Behaviour, with_argument};
 
 const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json";
@@ -70,8 +70,9 @@ impl Registry {
         })
     }
 
-    /// Pulls an image; the error is what a kubelet would show as the message of ErrImagePull.
-    pub async fn pull(&self, image: &str) -> Result<Pulled, String> {
+    /// Pulls an image, for a container with this first argument; the error is what a kubelet would show as the message of
+    /// ErrImagePull.
+    pub async fn pull(&self, image: &str, argument: Option<&str>) -> Result<Pulled, String> {
         let failed = |why: String| format!("failed to pull and unpack image \"{image}\": {why}");
         let reference = parse(image).ok_or_else(|| failed("it names no registry".into()))?;
         if !is_ecr(reference.name) {
@@ -83,7 +84,7 @@ impl Registry {
             .await
             .map_err(&failed)?;
         let config = self.config(reference.repository, &bytes).await.map_err(&failed)?;
-        let labels = labels(&config);
+        let labels = with_argument(labels(&config), argument);
         Ok(Pulled {
             image_id: format!("{}@{digest}", reference.name),
             behaviour: Behaviour::read(&labels),

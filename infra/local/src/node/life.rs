@@ -279,7 +279,7 @@ impl Life {
     async fn pull(&self, index: usize, container: &Container) -> (Behaviour, Option<String>) {
         let image = container.image.clone().unwrap_or_default();
         loop {
-            match self.shared.registry.pull(&image).await {
+            match self.shared.registry.pull(&image, first_argument(container)).await {
                 Ok(pulled) => {
                     self.set(index, |view| view.image_id = pulled.image_id);
                     match pulled.behaviour {
@@ -366,6 +366,10 @@ impl Life {
             finished: Timestamp::now(),
         }
     }
+}
+
+fn first_argument(container: &Container) -> Option<&str> {
+    container.args.as_ref()?.first().map(String::as_str)
 }
 
 fn is_sidecar(container: &Container) -> bool {
