@@ -49,6 +49,34 @@ pub struct Options {
     pub exposed: bool,
     /// Where its images are pushed; none: a repository of its own name.
     pub repository: Option<String>,
+    /// The chart that delivers it; none: manifests of its own.
+    pub helm: Option<Chart>,
+    /// More keys of every environment, as TOML lines.
+    pub environment: String,
+    /// More files, by their path below the service's own folder.
+    pub files: Vec<(String, String)>,
+}
+
+/// A chart that delivers a service.
+#[derive(Debug, Clone)]
+pub struct Chart {
+    /// The chart's folder.
+    pub folder: PathBuf,
+    /// The keys of `[workload.helm]` other than `chart`, as TOML lines.
+    pub workload: String,
+    /// The values of every environment, as YAML.
+    pub values: String,
+}
+
+impl Chart {
+    /// One of `tests/charts`, whose `image` takes the release.
+    pub fn own(name: &str, values: &str) -> Self {
+        Self {
+            folder: crate::world::root().join("tests/charts").join(name),
+            workload: "image = \"image\"\n".to_owned(),
+            values: values.to_owned(),
+        }
+    }
 }
 
 impl Default for Options {
@@ -62,6 +90,9 @@ impl Default for Options {
             config,
             exposed: false,
             repository: None,
+            helm: None,
+            environment: String::new(),
+            files: Vec::new(),
         }
     }
 }
@@ -120,7 +151,16 @@ impl Delivered {
     /// As [`Delivered::apply`], whatever came of it.
     pub async fn publish(&self, person: &Person, options: &Options) -> Result<Said> {
         std::fs::create_dir_all(&self.folder)?;
-        std::fs::write(self.folder.join("manifests.yaml"), self.manifests(options))?;
+        match &options.helm {
+            Some(chart) => {
+                copy(&chart.folder, &self.folder.join("chart"))?;
+                std::fs::write(self.folder.join("values.yaml"), &chart.values)?;
+            }
+            None => std::fs::write(self.folder.join("manifests.yaml"), self.manifests(options))?,
+        }
+        for (path, content) in &options.files {
+            std::fs::write(self.folder.join(path), content)?;
+        }
         let file = self.folder.join("pipeline.toml");
         std::fs::write(&file, self.pipeline(options))?;
         let root = self.folder.display().to_string();
@@ -133,9 +173,14 @@ impl Delivered {
         let Self { name, places, .. } = self;
         let repository = options.repository.as_deref().unwrap_or(name);
         let mut text = format!(
-            "service = \"{name}\"\n[source]\nrepository = \"{repository}\"\ntags = [\"^[0-9a-f]{{7,40}}$\"]\n\
-             [workload.deployment]\nmanifests = [\"manifests.yaml\"]\ncontainer = \"api\"\n"
+            "service = \"{name}\"\n[source]\nrepository = \"{repository}\"\ntags = [\"^[0-9a-f]{{7,40}}$\"]\n"
         );
+        text += &match &options.helm {
+            Some(chart) => format!("[workload.helm]\nchart = \"chart\"\n{}", chart.workload),
+            None => {
+                "[workload.deployment]\nmanifests = [\"manifests.yaml\"]\ncontainer = \"api\"\n".to_owned()
+            }
+        };
         for (number, place) in places.iter().enumerate() {
             let Place {
                 environment,
@@ -147,6 +192,10 @@ impl Delivered {
                  timeout = \"{}\"\nrollback_within = \"60s\"\n",
                 options.timeout
             );
+            if options.helm.is_some() {
+                text += "values = [\"values.yaml\"]\n";
+            }
+            text += &options.environment;
             if options.approval && number + 1 == places.len() {
                 text += "operators = [\"ana\", \"ben\"]\n\
                          approval = { approvers = [\"ana\", \"ben\"], quorum = 1, expires = \"1h\" }\n";
@@ -171,6 +220,34 @@ impl Delivered {
              spec:\n      containers:\n      - name: api\n        envFrom: [{{configMapRef: {{name: {name}-config}}}}]\n"
         );
         workload + &exposed
+    }
+
+    /// The namespace of an environment, with all rights.
+    pub async fn admin(&self, environment: &str) -> Result<(kube::Client, String)> {
+        let place = self.place(environment)?;
+        let client = self.world.local.cluster(&place.cluster)?.admin().await?;
+        Ok((client, place.namespace.clone()))
+    }
+
+    /// Runs the real helm against an environment as the cluster's administrator: what somebody does by hand.
+    pub async fn helm(&self, environment: &str, arguments: &[&str]) -> Result<Said> {
+        let place = self.place(environment)?;
+        let cluster = self.world.local.cluster(&place.cluster)?;
+        let output = tokio::process::Command::new(&self.world.local.helm)
+            .args(arguments)
+            .arg("--namespace")
+            .arg(&place.namespace)
+            .env("KUBECONFIG", &cluster.kubeconfig)
+            .env("HELM_CACHE_HOME", self.folder.join("helm-cache"))
+            .kill_on_drop(true)
+            .output()
+            .await?;
+        Ok(Said::of(&output))
+    }
+
+    /// The folder that its files lie in.
+    pub fn folder(&self) -> &std::path::Path {
+        &self.folder
     }
 
     /// Pushes an image of this content under these tags.
@@ -211,4 +288,17 @@ impl Delivered {
         }
         std::fs::remove_dir_all(&self.folder).context("removing the test's folder")
     }
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        } else {
+            std::fs::copy(entry.path(), to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
 }

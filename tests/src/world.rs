@@ -37,6 +37,29 @@ pub struct Said {
     pub err: String,
 }
 
+impl Said {
+    /// What a program that has ended said.
+    pub fn of(output: &std::process::Output) -> Self {
+        Self {
+            status: output.status.code().unwrap_or(-1),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// What it printed, where it succeeded.
+    pub fn well(self) -> Result<String> {
+        ensure!(
+            self.status == 0,
+            "ended with {}: {}{}",
+            self.status,
+            self.out,
+            self.err
+        );
+        Ok(self.out)
+    }
+}
+
 /// The checkout.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -126,11 +149,7 @@ impl Person {
             .kill_on_drop(true)
             .output()
             .await?;
-        Ok(Said {
-            status: output.status.code().unwrap_or(-1),
-            out: String::from_utf8_lossy(&output.stdout).into_owned(),
-            err: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        Ok(Said::of(&output))
     }
 
     /// The same, which must succeed; shows the command where `show` says so.

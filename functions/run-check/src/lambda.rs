@@ -2,13 +2,13 @@
 
 use crate::handler::Asked;
 use crate::reply::{read, shortened};
+use aws_config::SdkConfig;
 use aws_sdk_lambda::Client;
 use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_lambda::primitives::Blob;
 use sluice_domain::workload::Verdict;
-use aws_config::SdkConfig;
 use sluice_lambda::Failure;
 use std::time::Duration;
 

@@ -203,8 +203,20 @@ impl Run<'_> {
             format!("--namespace={}", self.held.spec.namespace),
             format!("--timeout={}s", self.limit.as_secs()),
         ]);
-        let ended = self.start(files.home(), &arguments).await?;
+        let mut ended = self.start(files.home(), &arguments).await?;
         if !ended.success {
+            self.still_held().await?;
+            // A release that never ran has nothing that its hooks could put in order, and they run its broken image.
+            tracing::warn!(
+                release = self.release,
+                complaints = ended.complaints,
+                "taken away without its hooks"
+            );
+            arguments.push("--no-hooks".to_owned());
+            ended = self.start(files.home(), &arguments).await?;
+        }
+        if !ended.success {
+            self.still_held().await?;
             return Err(complaint("helm cannot take the release away", &ended.complaints));
         }
         let left = self.place.revisions(&self.release).await?;

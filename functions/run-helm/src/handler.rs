@@ -1,8 +1,11 @@
 //! One run: finds out what helm would do, or has it done.
 
-use crate::{apply, prepare};
+use crate::{apply, plan, prepare, test};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use sluice_cluster::Clusters;
+use sluice_domain::api::{Plan, PlanRequest};
+use sluice_domain::check;
 use sluice_domain::environment::{Environment, Phase, Rollout};
 use sluice_domain::ids::ExecutionName;
 use sluice_domain::pipeline::{EnvironmentSpec, Package, Pipeline};
@@ -42,14 +45,51 @@ pub(crate) struct Held {
     pub package: Package,
 }
 
-/// Does what the rollout's phase asks of helm. `at_most` is how long helm itself may take.
+/// What this function is asked.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Asked {
+    /// By a state machine: one step of a rollout.
+    Step(Step),
+    /// By `operate`: what a promotion would change.
+    Plan {
+        /// Of what.
+        plan: PlanRequest,
+    },
+}
+
+/// What it answers.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub(crate) enum Answer {
+    /// To a state machine.
+    Next(Next),
+    /// To `operate`.
+    Plan(Box<Plan>),
+}
+
+/// Answers. `at_most` is how long helm itself may take.
 pub(crate) async fn handle(
     tools: &Tools,
-    step: Step,
+    asked: Asked,
     now: Timestamp,
     at_most: Duration,
-) -> Result<Next, Failure> {
+) -> Result<Answer, Failure> {
+    match asked {
+        Asked::Step(step) => advance(tools, step, now, at_most).await.map(Answer::Next),
+        Asked::Plan { plan } => {
+            let plan = plan::plan(tools, &plan, at_most).await?;
+            Ok(Answer::Plan(Box::new(plan)))
+        }
+    }
+}
+
+/// Does what the rollout's phase asks of helm.
+async fn advance(tools: &Tools, step: Step, now: Timestamp, at_most: Duration) -> Result<Next, Failure> {
     let held = load(tools, &step).await?;
+    if let Some(run) = check::running(&held.rollout).cloned() {
+        return test::test(tools, held, &run, now, at_most).await;
+    }
     match held.rollout.phase {
         Phase::Starting if held.rollout.target.is_none() => {
             prepare::prepare(tools, held, &step.execution, now, at_most).await

@@ -4,13 +4,14 @@ mod apply;
 mod files;
 mod handler;
 mod place;
+mod plan;
 mod prepare;
 mod process;
 mod secrets;
+mod test;
 
-use handler::Tools;
+use handler::{Asked, Tools};
 use sluice_cluster::Clusters;
-use sluice_domain::wire::Step;
 use sluice_lambda::{Invocation, RuntimeError, logs, now, run, settings};
 use sluice_transitions::Backends;
 use std::path::PathBuf;
@@ -32,7 +33,7 @@ async fn main() -> Result<(), RuntimeError> {
         helm_role,
     };
     let tools = &tools;
-    run(move |event: Invocation<Step>| {
+    run(move |event: Invocation<Asked>| {
         let left = event
             .context
             .deadline()

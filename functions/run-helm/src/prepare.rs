@@ -13,7 +13,9 @@ use sluice_domain::environment::Environment;
 use sluice_domain::helm::{HelmRevision, documents, is_drift, own_values, owned, present, workloads};
 use sluice_domain::ids::ExecutionName;
 use sluice_domain::ledger::{Event, Record};
-use sluice_domain::pipeline::{ChartSource, HelmWorkload, OnDrift, Workload};
+use sluice_domain::pipeline::{
+    ChartSource, EnvironmentSpec, HelmWorkload, OnDrift, Package, Pipeline, Workload,
+};
 use sluice_domain::release::Release;
 use sluice_domain::rollout::prepared;
 use sluice_domain::wire::{Next, NextState};
@@ -25,7 +27,13 @@ use std::time::Duration;
 
 /// What helm would do, and from what.
 #[derive(Debug)]
-pub(crate) struct Prepared {
+pub(crate) struct Prepared<'t> {
+    /// The namespace, as helm sees it.
+    pub place: Place<'t>,
+    /// The secrets that it would be given.
+    pub secrets: Secrets,
+    /// The hooks that would run, and when.
+    pub hooks: Vec<(String, Vec<String>)>,
     /// The release as it would run.
     pub target: Bundle,
     /// The objects that would be there, as helm would write them. They hold Secrets: never stored, never said.
@@ -49,7 +57,7 @@ pub(crate) async fn prepare(
         .release
         .ok_or_else(|| Failure::internal("a promotion without a release"))?;
     let release = load_release(&tools.backends, &held.environment.service, number).await?;
-    let found = look(tools, &held, &release, at_most).await?;
+    let found = look(tools, &held.site(), &release, at_most).await?;
     let drifted = !found.drift.is_empty();
     if drifted && held.spec.on_drift == OnDrift::Stop {
         return Err(stopped(&held, &found.drift));
@@ -58,7 +66,7 @@ pub(crate) async fn prepare(
     let baseline = baseline(
         tools,
         &held.environment,
-        &held.pipeline_release(),
+        &held.site().release_name(),
         found.present.as_ref(),
     )
     .await?;
@@ -80,28 +88,35 @@ pub(crate) async fn prepare(
 }
 
 /// What helm would do with this release. Nothing is written.
-pub(crate) async fn look(
-    tools: &Tools,
-    held: &Held,
+pub(crate) async fn look<'t>(
+    tools: &'t Tools,
+    site: &Site<'_>,
     release: &Release,
     at_most: Duration,
-) -> Result<Prepared, Failure> {
-    let workload = workload_of(held)?;
-    let place = Place::connect(tools, &held.spec, LOOKING).await?;
-    let name = held.pipeline_release();
+) -> Result<Prepared<'t>, Failure> {
+    let workload = site.workload()?;
+    let place = Place::connect(tools, site.spec, LOOKING).await?;
+    let name = site.release_name();
     let revisions = place.revisions(&name).await?;
-    busy(&revisions, held)?;
-    let secrets = secrets::current(&tools.secrets, &held.spec.secret_values).await?;
-    let mut bundle = bundle(held, workload, release, &secrets)?;
-    let rendered = render(tools, &place, &bundle, &secrets, &held.spec.namespace, at_most).await?;
+    busy(&revisions, site)?;
+    let secrets = secrets::current(&tools.secrets, &site.spec.secret_values).await?;
+    let mut bundle = bundle(site, workload, release, &secrets)?;
+    let rendered = render(tools, &place, &bundle, &secrets, &site.spec.namespace, at_most).await?;
     bundle.chart.name.clone_from(&rendered.chart.metadata.name);
     bundle.chart.version.clone_from(&rendered.chart.metadata.version);
     let refused = |fault: sluice_domain::helm::ManifestFault| Failure::refused(fault.to_string());
     let objects = documents(&rendered.manifest).map_err(refused)?;
     let deployments = workloads(&objects, Some(&release.image())).map_err(refused)?;
     let present = present(&revisions).cloned();
-    let drift = drift(tools, &place, held, present.as_ref()).await?;
+    let drift = drift(tools, &place, site, present.as_ref()).await?;
     Ok(Prepared {
+        place,
+        secrets,
+        hooks: rendered
+            .hooks
+            .into_iter()
+            .map(|hook| (hook.name, hook.events))
+            .collect(),
         target: Bundle {
             release: Some(release.number),
             digest: Some(release.digest.clone()),
@@ -113,40 +128,65 @@ pub(crate) async fn look(
         },
         objects: objects
             .iter()
-            .map(|object| owned(object, &name, &held.spec.namespace))
+            .map(|object| owned(object, &name, &site.spec.namespace))
             .collect(),
         present,
         drift,
     })
 }
 
+/// Where helm would work, and by what pipeline version.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Site<'a> {
+    /// The environment's row.
+    pub environment: &'a Environment,
+    /// The pipeline version.
+    pub pipeline: &'a Pipeline,
+    /// What it says of the environment.
+    pub spec: &'a EnvironmentSpec,
+    /// What was packaged with it.
+    pub package: &'a Package,
+}
+
 impl Held {
+    /// Where helm works.
+    pub(crate) fn site(&self) -> Site<'_> {
+        Site {
+            environment: &self.environment,
+            pipeline: &self.pipeline,
+            spec: &self.spec,
+            package: &self.package,
+        }
+    }
+}
+
+impl Site<'_> {
     /// The name of the Helm release.
-    pub(crate) fn pipeline_release(&self) -> String {
+    pub(crate) fn release_name(&self) -> String {
         let said = match &self.pipeline.workload {
             Workload::Helm(helm) => helm.release.clone(),
             Workload::Deployment(_) => None,
         };
         said.unwrap_or_else(|| self.pipeline.service.to_string())
     }
-}
 
-fn workload_of(held: &Held) -> Result<&HelmWorkload, Failure> {
-    match &held.pipeline.workload {
-        Workload::Helm(helm) => Ok(helm),
-        Workload::Deployment(_) => Err(Failure::internal(
-            "helm was asked about a workload that is not its own",
-        )),
+    fn workload(&self) -> Result<&HelmWorkload, Failure> {
+        match &self.pipeline.workload {
+            Workload::Helm(helm) => Ok(helm),
+            Workload::Deployment(_) => Err(Failure::internal(
+                "helm was asked about a workload that is not its own",
+            )),
+        }
     }
 }
 
 /// Somebody else's helm that is at work is waited for: it writes the same objects.
-fn busy(revisions: &[HelmRevision], held: &Held) -> Result<(), Failure> {
+fn busy(revisions: &[HelmRevision], site: &Site<'_>) -> Result<(), Failure> {
     use sluice_domain::helm::{Asked, Course, course};
     let asked = Asked {
         wanted: None,
-        decision: held.environment.fence,
-        fence: held.environment.fence.next(held.environment.fence),
+        decision: site.environment.fence,
+        fence: site.environment.fence.next(site.environment.fence),
     };
     match course(revisions, asked) {
         Course::Busy(why) => Err(Failure::transient(why)),
@@ -155,15 +195,15 @@ fn busy(revisions: &[HelmRevision], held: &Held) -> Result<(), Failure> {
 }
 
 fn bundle(
-    held: &Held,
+    site: &Site<'_>,
     workload: &HelmWorkload,
     release: &Release,
     secrets: &Secrets,
 ) -> Result<HelmBundle, Failure> {
-    let packaged = held.package.environments.get(&held.spec.name);
+    let packaged = site.package.environments.get(&site.spec.name);
     let mut values = packaged.map(|package| package.values.clone()).unwrap_or_default();
     values.push(own_values(&workload.image, release).to_string());
-    let archive = match (&workload.chart, &held.package.chart) {
+    let archive = match (&workload.chart, &site.package.chart) {
         (_, Some(chart)) => Some(chart.archive.clone()),
         (ChartSource::Path(path), None) => {
             return Err(Failure::internal(format!("the chart {path} was not packaged")));
@@ -171,7 +211,7 @@ fn bundle(
         (ChartSource::Oci { .. }, None) => None,
     };
     Ok(HelmBundle {
-        release: held.pipeline_release(),
+        release: site.release_name(),
         chart: ChartRef {
             name: String::new(),
             version: String::new(),
@@ -190,6 +230,15 @@ struct Rendered {
     #[serde(default)]
     manifest: String,
     chart: RenderedChart,
+    #[serde(default)]
+    hooks: Vec<RenderedHook>,
+}
+
+#[derive(Deserialize)]
+struct RenderedHook {
+    name: String,
+    #[serde(default)]
+    events: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -239,10 +288,10 @@ async fn render(
 async fn drift(
     tools: &Tools,
     place: &Place<'_>,
-    held: &Held,
+    site: &Site<'_>,
     present: Option<&HelmRevision>,
 ) -> Result<Vec<String>, Failure> {
-    let Some(live) = &held.environment.live else {
+    let Some(live) = &site.environment.live else {
         return Ok(Vec::new());
     };
     let live = tools.backends.table.bundle(&live.bundle).await?;
@@ -254,7 +303,7 @@ async fn drift(
     let objects = documents(&present.manifest).map_err(|fault| Failure::refused(fault.to_string()))?;
     let objects: Vec<Value> = objects
         .iter()
-        .map(|object| owned(object, &present.name, &held.spec.namespace))
+        .map(|object| owned(object, &present.name, &site.spec.namespace))
         .collect();
     let differences = place.namespace.differences(&objects, &[], HELM).await?;
     drift.extend(

@@ -3,11 +3,13 @@
 //! One POST of a [`Request`] as JSON to the Function URL, signed with SigV4 (service `lambda`). The answer is an
 //! [`Answer`] with status 200, or a [`Refusal`] with the status of its [`RefusalKind`].
 
+use crate::difference::Difference;
 use crate::environment::{Hold, Phase};
 use crate::ids::{
     Digest, EnvironmentName, ExecutionName, Fence, Hash, PersonName, ReleaseNumber, ServiceName,
 };
 use crate::ledger::{Entry, Head};
+use crate::pipeline::{OnDrift, Seconds};
 use crate::promotion::PromotionState;
 use crate::release::Quarantine;
 use jiff::Timestamp;
@@ -421,4 +423,49 @@ impl Refusal {
             faults: Vec::new(),
         }
     }
+}
+
+/// What is asked of the function that makes plans.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRequest {
+    /// The service.
+    pub service: ServiceName,
+    /// The environment.
+    pub environment: EnvironmentName,
+    /// The release that would be promoted.
+    pub release: ReleaseNumber,
+}
+
+/// What a promotion would change. Nothing in it is the content of a Secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The service.
+    pub service: ServiceName,
+    /// The environment.
+    pub environment: EnvironmentName,
+    /// The release that would be promoted.
+    pub release: ReleaseNumber,
+    /// Its digest.
+    pub digest: Digest,
+    /// The release that it would replace; none where nothing of Sluice's runs there.
+    pub replaces: Option<ReleaseNumber>,
+    /// Of helm: the revision that runs now.
+    #[serde(default)]
+    pub revision: Option<u32>,
+    /// Object by object.
+    pub changes: Vec<Difference>,
+    /// How others changed what Sluice left there.
+    pub drift: Vec<String>,
+    /// What a promotion does about that.
+    pub on_drift: OnDrift,
+    /// Hooks of a chart that would run.
+    pub hooks: Vec<String>,
+    /// Checks that would run before it.
+    pub before: Vec<String>,
+    /// Checks that would run after it.
+    pub verify: Vec<String>,
+    /// How long the rollout may take.
+    pub timeout: Seconds,
+    /// How long a rollback may take at worst, before a person is called.
+    pub rollback_within: Seconds,
 }

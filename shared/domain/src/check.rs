@@ -214,7 +214,8 @@ pub fn answers_later(environment: &mut Environment, of: &CheckRun) -> bool {
         .and_then(|rollout| rollout.checks.last_mut());
     match run {
         Some(run)
-            if (run.stage, &run.name, run.attempt) == (of.stage, &of.name, of.attempt) && run.answer.is_none() =>
+            if (run.stage, &run.name, run.attempt) == (of.stage, &of.name, of.attempt)
+                && run.answer.is_none() =>
         {
             run.later = true;
             true

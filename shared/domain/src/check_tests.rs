@@ -78,10 +78,7 @@ fn nothing_is_written_before_every_check_before_it_has_passed() {
     let seen = observed(1, 0);
     assert_eq!(next(&environment, &seen, 0), asks(Stage::Before, "migrate", 1));
     run(&mut environment, Stage::Before, "migrate", 1, 1);
-    assert_eq!(
-        next(&environment, &seen, 2),
-        awaits("before migrate runs")
-    );
+    assert_eq!(next(&environment, &seen, 2), awaits("before migrate runs"));
     say(&mut environment, Verdict::Passed, 3).unwrap();
     assert_eq!(next(&environment, &seen, 4), asks(Stage::Before, "seed", 1));
     run(&mut environment, Stage::Before, "seed", 1, 5);
@@ -135,10 +132,7 @@ fn one_without_an_answer_holds_until_a_person_decides() {
     let mut environment = rolling(with_completed(&[1]), 2, Phase::Rolling);
     let seen = observed(2, 7);
     run(&mut environment, Stage::Verify, "integration", 1, 0);
-    assert_eq!(
-        next(&environment, &seen, 359),
-        awaits("verify integration runs")
-    );
+    assert_eq!(next(&environment, &seen, 359), awaits("verify integration runs"));
     let silent = next(&environment, &seen, 360);
     assert!(matches!(silent, Decision::Silent(_)), "{silent:?}");
     say(&mut environment, Verdict::Inconclusive("no answer".into()), 360).unwrap();

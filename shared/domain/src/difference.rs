@@ -68,7 +68,12 @@ impl std::fmt::Display for Difference {
             Change::Delete => return f.write_str(" is there"),
             Change::Change => {}
         }
-        let paths: Vec<&str> = self.fields.iter().take(TOLD).map(|field| field.path.as_str()).collect();
+        let paths: Vec<&str> = self
+            .fields
+            .iter()
+            .take(TOLD)
+            .map(|field| field.path.as_str())
+            .collect();
         write!(f, " has another {}", paths.join(", "))?;
         match self.fields.len().saturating_sub(TOLD) {
             0 => Ok(()),

@@ -31,7 +31,11 @@ pub struct Subject<'a> {
 /// environment. A manifest that says nothing of retries is tried once: a check that fails has failed.
 pub fn job(manifest: &Value, subject: Subject<'_>, run: &CheckRun) -> Value {
     let mut job = manifest.clone();
-    nested(&mut job, "metadata.name", Value::from(name(manifest, subject, run)));
+    nested(
+        &mut job,
+        "metadata.name",
+        Value::from(name(manifest, subject, run)),
+    );
     let label = |job: &mut Value, key: &str, text: &str| {
         if let Some(metadata) = job.get_mut("metadata") {
             crate::plan::set_text(metadata, "labels", key, text);
@@ -40,7 +44,8 @@ pub fn job(manifest: &Value, subject: Subject<'_>, run: &CheckRun) -> Value {
     label(&mut job, MANAGED_BY_LABEL, MANAGED_BY);
     if let Some(spec) = job.get_mut("spec").and_then(Value::as_object_mut) {
         spec.entry("backoffLimit").or_insert_with(|| json!(0));
-        spec.entry("ttlSecondsAfterFinished").or_insert_with(|| json!(KEPT));
+        spec.entry("ttlSecondsAfterFinished")
+            .or_insert_with(|| json!(KEPT));
     }
     let said = [
         ("SLUICE_IMAGE", subject.release.image()),
@@ -57,7 +62,9 @@ pub fn job(manifest: &Value, subject: Subject<'_>, run: &CheckRun) -> Value {
 }
 
 fn equip(container: &mut Value, image: &str, said: &[(&str, String)]) {
-    let Some(container) = container.as_object_mut() else { return };
+    let Some(container) = container.as_object_mut() else {
+        return;
+    };
     let own = container.get("image").and_then(Value::as_str);
     if own.is_none_or(|own| own == OWN_IMAGE) {
         container.insert("image".to_owned(), Value::from(image));
@@ -69,7 +76,9 @@ fn equip(container: &mut Value, image: &str, said: &[(&str, String)]) {
             !said.iter().any(|(ours, _)| name == Some(ours))
         });
         // First: others may be made of them.
-        let ours = said.iter().map(|(name, value)| json!({"name": name, "value": value}));
+        let ours = said
+            .iter()
+            .map(|(name, value)| json!({"name": name, "value": value}));
         variables.splice(0..0, ours);
     }
 }
@@ -128,16 +137,27 @@ mod tests {
 
     #[test]
     fn the_release_s_image_is_where_none_is_said_and_known_everywhere() {
-        let one = made(&manifest(&json!([{"name": "a"}, {"name": "b", "image": "SLUICE_IMAGE"},
+        let one = made(
+            &manifest(&json!([{"name": "a"}, {"name": "b", "image": "SLUICE_IMAGE"},
                                          {"name": "c", "image": "tool:1", "env": [{"name": "SLUICE_IMAGE", "value": "x"},
-                                                                                  {"name": "OTHER", "value": "y"}]}])), 1);
+                                                                                  {"name": "OTHER", "value": "y"}]}])),
+            1,
+        );
         let image = release(42).image();
         let containers = one.pointer("/spec/template/spec/containers").unwrap();
         assert_eq!(containers[0]["image"], json!(image));
         assert_eq!(containers[1]["image"], json!(image));
         assert_eq!(containers[2]["image"], json!("tool:1"));
-        let names: Vec<_> = containers[2]["env"].as_array().unwrap().iter().map(|v| v["name"].as_str().unwrap()).collect();
-        assert_eq!(names, ["SLUICE_IMAGE", "SLUICE_RELEASE", "SLUICE_ENVIRONMENT", "OTHER"]);
+        let names: Vec<_> = containers[2]["env"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|v| v["name"].as_str().unwrap())
+            .collect();
+        assert_eq!(
+            names,
+            ["SLUICE_IMAGE", "SLUICE_RELEASE", "SLUICE_ENVIRONMENT", "OTHER"]
+        );
         assert_eq!(containers[2]["env"][0]["value"], json!(image));
         assert_eq!(one.pointer("/spec/backoffLimit"), Some(&json!(0)));
     }
@@ -145,12 +165,21 @@ mod tests {
     #[test]
     fn a_run_has_one_name_and_another_run_another() {
         let plain = manifest(&json!([{"name": "a"}]));
-        let name = |manifest: &Value, attempt| made(manifest, attempt)["metadata"]["name"].as_str().unwrap().to_owned();
+        let name = |manifest: &Value, attempt| {
+            made(manifest, attempt)["metadata"]["name"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
         assert_eq!(name(&plain, 1), name(&plain, 1));
         assert_ne!(name(&plain, 1), name(&plain, 2));
         assert!(name(&plain, 1).starts_with("migrate-42-production-"));
         let mut long = plain.clone();
         long["metadata"]["name"] = json!(format!("{}-x", "m".repeat(39)));
-        assert!(name(&long, 1).len() <= 63 && !name(&long, 1).contains("--"), "{}", name(&long, 1));
+        assert!(
+            name(&long, 1).len() <= 63 && !name(&long, 1).contains("--"),
+            "{}",
+            name(&long, 1)
+        );
     }
 }

@@ -1,0 +1,128 @@
+//! What a promotion would change. Nothing is written, and nothing of a Secret is said.
+
+use crate::handler::Tools;
+use crate::prepare::{HELM, Prepared, Site, look};
+use serde_json::Value;
+use sluice_domain::api::{Plan, PlanRequest};
+use sluice_domain::difference::{Difference, SECRET};
+use sluice_domain::helm::{documents, owned};
+use sluice_domain::pipeline::{CheckSpec, Package, Workload};
+use sluice_domain::release::Release;
+use sluice_lambda::Failure;
+use sluice_transitions::{load_release, load_version, spec_of};
+use std::time::Duration;
+
+/// What promoting this release would change.
+pub(crate) async fn plan(tools: &Tools, asked: &PlanRequest, at_most: Duration) -> Result<Plan, Failure> {
+    let table = &tools.backends.table;
+    let release = load_release(&tools.backends, &asked.service, asked.release).await?;
+    let version = load_version(table, &asked.service, &release.pipeline).await?;
+    let spec = spec_of(&version.pipeline, &asked.environment)?;
+    let environment = table.environment(&asked.service, &asked.environment).await?;
+    let package: Package = table.json(&version.package).await?;
+    let site = Site {
+        environment: &environment,
+        pipeline: &version.pipeline,
+        spec,
+        package: &package,
+    };
+    let told = match &version.pipeline.workload {
+        Workload::Helm(_) => by_helm(tools, &site, &release, at_most).await?,
+        Workload::Deployment(_) => {
+            return Err(Failure::refused("plans of Deployments are made elsewhere"));
+        }
+    };
+    let names = |checks: &[CheckSpec]| checks.iter().map(|check| check.name.clone()).collect();
+    Ok(Plan {
+        service: asked.service.clone(),
+        environment: asked.environment.clone(),
+        release: asked.release,
+        digest: release.digest.clone(),
+        replaces: environment.live.as_ref().and_then(|live| live.release),
+        revision: told.revision,
+        changes: told.changes,
+        drift: told.drift,
+        on_drift: spec.on_drift,
+        hooks: told.hooks,
+        before: names(&spec.before),
+        verify: names(&spec.verify),
+        timeout: spec.timeout,
+        rollback_within: spec.rollback_within,
+    })
+}
+
+struct Told {
+    revision: Option<u32>,
+    changes: Vec<Difference>,
+    drift: Vec<String>,
+    hooks: Vec<String>,
+}
+
+async fn by_helm(
+    tools: &Tools,
+    site: &Site<'_>,
+    release: &Release,
+    at_most: Duration,
+) -> Result<Told, Failure> {
+    let Prepared {
+        place,
+        secrets,
+        hooks,
+        objects,
+        present,
+        drift,
+        ..
+    } = look(tools, site, release, at_most).await?;
+    let there = match &present {
+        Some(present) => documents(&present.manifest).map_err(|fault| Failure::refused(fault.to_string()))?,
+        None => Vec::new(),
+    };
+    let kept = |object: &Value| objects.iter().any(|other| same(object, other));
+    let gone: Vec<Value> = there
+        .iter()
+        .filter(|object| !kept(object) && !stays(object))
+        .map(|object| owned(object, &site.release_name(), &site.spec.namespace))
+        .collect();
+    let mut changes = place.namespace.differences(&objects, &gone, HELM).await?;
+    for field in changes.iter_mut().flat_map(|change| &mut change.fields) {
+        for value in [&mut field.from, &mut field.to].into_iter().flatten() {
+            strike(value, &|text| secrets.struck(text));
+        }
+    }
+    let hooks = hooks
+        .into_iter()
+        .filter(|(_, events)| !events.iter().all(|event| event == "test"))
+        .map(|(name, events)| format!("{name} ({})", events.join(", ")));
+    Ok(Told {
+        revision: present.map(|present| present.revision),
+        changes,
+        drift: drift.iter().map(|said| secrets.struck(said)).collect(),
+        hooks: hooks.collect(),
+    })
+}
+
+/// Whether two manifests are of one object.
+fn same(one: &Value, other: &Value) -> bool {
+    ["/kind", "/metadata/name", "/metadata/namespace"]
+        .iter()
+        .all(|at| {
+            let own = |object: &Value| object.pointer(at).cloned().unwrap_or_default();
+            own(one) == own(other)
+        })
+}
+
+/// What helm leaves where it is when a chart has it no more (Helm, "Tell Helm Not To Uninstall a Resource").
+fn stays(object: &Value) -> bool {
+    let policy = object.pointer("/metadata/annotations/helm.sh~1resource-policy");
+    policy.is_some_and(|policy| policy == "keep")
+}
+
+/// No secret is said, also where a chart writes it into something that is no Secret.
+fn strike(value: &mut Value, struck: &dyn Fn(&str) -> String) {
+    match value {
+        Value::String(text) if text != SECRET => *text = struck(text),
+        Value::Array(values) => values.iter_mut().for_each(|value| strike(value, struck)),
+        Value::Object(values) => values.values_mut().for_each(|value| strike(value, struck)),
+        _ => {}
+    }
+}

@@ -1,0 +1,116 @@
+//! A check that is the chart's own test: `helm test`.
+
+use crate::handler::{Held, Tools, rollout_of};
+use crate::place::{Place, writing};
+use crate::process;
+use jiff::Timestamp;
+use sluice_domain::bundle::HelmBundle;
+use sluice_domain::check::{self, CheckRun, is_helms};
+use sluice_domain::wire::{Next, NextState};
+use sluice_domain::workload::Verdict;
+use sluice_lambda::Failure;
+use sluice_table::Transaction;
+use sluice_transitions::racing;
+use std::future::pending;
+use std::time::Duration;
+
+/// The most of a log that is kept.
+const LOG: usize = 64 << 10;
+
+/// Runs the chart's tests, and records what they answer.
+pub(crate) async fn test(
+    tools: &Tools,
+    held: Held,
+    run: &CheckRun,
+    now: Timestamp,
+    at_most: Duration,
+) -> Result<Next, Failure> {
+    if !is_helms(&held.spec, run.stage, &run.name) {
+        return Ok(Next::now(NextState::Check, "this check is not helm's"));
+    }
+    let left = Duration::try_from(run.deadline.duration_since(now)).unwrap_or(Duration::ZERO);
+    let (verdict, log) = if left.is_zero() {
+        let why = "the chart's tests did not end in time".to_owned();
+        (Verdict::Inconclusive(why), None)
+    } else {
+        let (verdict, log) = run_tests(tools, &held, left.min(at_most)).await?;
+        (verdict, Some(log))
+    };
+    record(tools, &held, run, verdict, log).await
+}
+
+async fn run_tests(tools: &Tools, held: &Held, limit: Duration) -> Result<(Verdict, String), Failure> {
+    let fence = held.environment.helm.as_ref().map(|run| run.fence);
+    let fence = fence.ok_or_else(|| Failure::internal("helm tests what it has not written"))?;
+    let release = bundle(tools, held).await?.release;
+    let place = Place::connect(tools, &held.spec, &writing(fence)).await?;
+    let files = place.files().await?;
+    let arguments = [
+        "test".to_owned(),
+        release,
+        "--logs".to_owned(),
+        format!("--namespace={}", held.spec.namespace),
+        format!("--timeout={}s", limit.as_secs().max(1)),
+    ];
+    let over = limit.saturating_add(Duration::from_secs(10));
+    let ended = process::run(&tools.program, files.home(), &arguments, over, pending()).await?;
+    let log = format!("{}{}", String::from_utf8_lossy(&ended.output), ended.complaints);
+    let verdict = if ended.success {
+        Verdict::Passed
+    } else if ended.complaints.contains("context deadline exceeded") || ended.complaints.contains("timed out")
+    {
+        Verdict::Inconclusive(format!("the chart's tests did not end in {} s", limit.as_secs()))
+    } else {
+        let why = crate::apply::complaint("the chart's tests failed", &ended.complaints);
+        Verdict::Failed(why.to_string())
+    };
+    Ok((verdict, log))
+}
+
+async fn bundle(tools: &Tools, held: &Held) -> Result<HelmBundle, Failure> {
+    let hash = held
+        .rollout
+        .target
+        .as_ref()
+        .ok_or_else(|| Failure::internal("a rollout without a target is tested"))?;
+    let bundle = tools.backends.table.bundle(hash).await?;
+    bundle
+        .helm
+        .ok_or_else(|| Failure::internal("helm tests what is not its own"))
+}
+
+async fn record(
+    tools: &Tools,
+    held: &Held,
+    run: &CheckRun,
+    verdict: Verdict,
+    log: Option<String>,
+) -> Result<Next, Failure> {
+    let table = &tools.backends.table;
+    let log = match log {
+        Some(log) => {
+            let start = (log.len().saturating_sub(LOG)..=log.len()).find(|at| log.is_char_boundary(*at));
+            let tail = start.and_then(|start| log.get(start..)).unwrap_or_default();
+            Some(table.put_blob(tail.as_bytes()).await?)
+        }
+        None => None,
+    };
+    let (service, name) = (&held.environment.service, &held.environment.name);
+    racing(|| async {
+        let mut environment = table.environment(service, name).await?;
+        rollout_of(&environment, &held.rollout.owner)?;
+        let now = sluice_lambda::now();
+        let Some(record) = check::answer(&mut environment, run, verdict.clone(), log.clone(), now) else {
+            return Ok(());
+        };
+        let mut transaction = Transaction::new();
+        transaction.record(&mut environment, record, now);
+        transaction.update(&environment);
+        Ok(transaction.commit(table).await?)
+    })
+    .await?;
+    Ok(Next::now(
+        NextState::Check,
+        format!("{} has its answer", run.name),
+    ))
+}
