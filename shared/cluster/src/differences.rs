@@ -52,6 +52,9 @@ impl Namespace {
     ///
     /// One without a namespace is in this one. A kind that the cluster does not know (yet), an object that may not be read
     /// or tried, and one that is refused for its content have a note that says so instead of failing the rest.
+    ///
+    /// A field that was written otherwise than by server-side apply (Helm 3, `kubectl edit`) and that the manifest does not
+    /// name stays as it is in a server-side apply, and is not told.
     pub async fn differences(
         &self,
         wanted: &[Value],
