@@ -89,7 +89,7 @@ async fn what_would_be_made_changed_and_deleted_is_told_and_nothing_is_done() {
                 .all(|one| one.namespace.as_deref() == Some(place.name.as_str()) && one.managers.is_empty())
         );
         let after = place.deployment().await;
-        assert_eq!(after["metadata"]["resourceVersion"], before["metadata"]["resourceVersion"]);
+        assert_eq!(after["metadata"]["generation"], before["metadata"]["generation"]);
         assert!(place.config_maps().get_opt("new").await.unwrap().is_none());
         assert!(place.config_maps().get_opt("old").await.unwrap().is_some());
     })

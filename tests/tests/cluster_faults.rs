@@ -4,15 +4,19 @@
 
 mod kubernetes;
 
-use kubernetes::identity::{Role, address, clusters, with_role};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use kubernetes::identity::{Role, address, clusters, with_role, with_role_in};
 use kubernetes::{NAME, PATIENCE, Place, manifest};
 use serde_json::json;
 use sluice_cluster::{ClusterError, Namespace, WaitEnd};
 use sluice_domain::bundle::{Bundle, WorkloadKind};
 use sluice_domain::ids::Fence;
 use sluice_domain::workload::{Leaving, Verdict, WorkloadRef, verdict};
-use sluice_local::faults::{Action, Rule};
+use sluice_local::faults::{Action, Held, Rule};
 use sluice_tests::wait::until;
+
+const PENDING: &str = include_str!("../../shared/cluster/src/golden/helm-4-v3.json");
 
 impl Place {
     /// Calls with this method to this kind in the test's own namespace.
@@ -48,6 +52,12 @@ impl Place {
 
     /// The next call that this rule holds is dropped, once it is held.
     async fn drop_next(&self, rule: Rule) {
+        let held = self.hold_next(rule).await;
+        self.local.faults().drop_call(&held).await.unwrap();
+    }
+
+    /// The next call that this rule holds, once it is held.
+    async fn hold_next(&self, rule: Rule) -> Held {
         self.local.faults().add(rule).await.unwrap();
         let here = format!("/namespaces/{}/", self.name);
         let held = until("a held call", PATIENCE, || async {
@@ -55,7 +65,7 @@ impl Place {
             let mine = held.iter().find(|held| held.call.path.contains(&here));
             Ok(mine.cloned().ok_or_else(|| format!("{held:?}")))
         });
-        self.local.faults().drop_call(&held.await.unwrap()).await.unwrap();
+        held.await.unwrap()
     }
 }
 
@@ -251,6 +261,48 @@ async fn only_the_kinds_that_are_asked_for_are_read() {
             "{refused:?}"
         );
         assert_eq!(place.fired("replicasets").await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_revision_that_somebody_writes_in_the_same_moment_is_not_given_up() {
+    with_role_in(Some("sluice:helm"), |place, role| async move {
+        let here = connected(&place, &role).await;
+        let mut secret: Secret = serde_json::from_str(PENDING).unwrap();
+        secret.metadata.namespace = None;
+        let name = secret.metadata.name.clone().unwrap();
+        let secrets = Api::<Secret>::namespaced(place.admin.clone(), &place.name);
+        secrets.create(&PostParams::default(), &secret).await.unwrap();
+        let meanwhile = async {
+            let rule = place.calls("PATCH", "secrets").then(Action::HoldBefore);
+            let held = place.hold_next(rule).await;
+            let status = json!({"metadata": {"labels": {"status": "deployed"}}});
+            secrets
+                .patch(&name, &PatchParams::default(), &Patch::Merge(status))
+                .await
+                .unwrap();
+            place.local.faults().release(&held).await.unwrap();
+        };
+        let (told, ()) = tokio::join!(
+            here.fail_helm_revision("mc-api", 3, "its helm is gone"),
+            meanwhile
+        );
+        assert!(matches!(told, Err(ClusterError::Conflict { .. })), "{told:?}");
+        let labels = secrets.get(&name).await.unwrap().metadata.labels.unwrap();
+        assert_eq!(labels["status"], "deployed");
+        // One whose answer is lost is found done.
+        let rule = place.calls("PATCH", "secrets").then(Action::HoldAfter);
+        let (lost, ()) = tokio::join!(
+            here.fail_helm_revision("mc-api", 3, "its helm is gone"),
+            place.drop_next(rule)
+        );
+        assert!(lost.is_err_and(|lost| lost.is_transient()));
+        here.fail_helm_revision("mc-api", 3, "another word")
+            .await
+            .unwrap();
+        let found = here.helm_revision("mc-api", 3).await.unwrap().unwrap();
+        assert_eq!(found.description, "its helm is gone");
     })
     .await;
 }

@@ -17,6 +17,8 @@ use std::collections::BTreeSet;
 
 /// Requests at a time.
 const AT_ONCE: usize = 8;
+/// How often an object that changes while it is compared is looked at.
+const TRIES: u32 = 5;
 /// The annotation by which a chart keeps an object that it no longer has (Helm, "Chart Development Tips and Tricks").
 const RESOURCE_POLICY: &str = "/metadata/annotations/helm.sh~1resource-policy";
 
@@ -50,6 +52,9 @@ impl Namespace {
     ///
     /// One without a namespace is in this one. A kind that the cluster does not know (yet), an object that may not be read
     /// or tried, and one that is refused for its content have a note that says so instead of failing the rest.
+    ///
+    /// A field that was written otherwise than by server-side apply (Helm 3, `kubectl edit`) and that the manifest does not
+    /// name stays as it is in a server-side apply, and is not told.
     pub async fn differences(
         &self,
         wanted: &[Value],
@@ -84,26 +89,26 @@ impl Namespace {
             Ok(placed) => placed,
             Err(unknown) => return Ok(Some(*unknown)),
         };
-        let live = match self.live(&placed).await? {
-            Ok(live) => live,
-            Err(note) => return Ok(Some(placed.noted(Change::Change, note))),
-        };
-        let change = live.as_ref().map_or(Change::Create, |_| Change::Change);
-        let applied = match self.try_apply(&placed, &around.manager).await? {
-            Answer::Object(applied) => applied,
-            Answer::Note(note) => return Ok(Some(placed.noted(change, note))),
-        };
-        let Some(live) = live else {
-            return Ok(Some(placed.difference(Change::Create)));
-        };
-        let fields = compare(&live, &applied, placed.is_autoscaled(around));
-        let managers = taken_over(&live, &applied, &around.manager);
-        let is_same = fields.is_empty() && managers.is_empty();
-        Ok((!is_same).then(|| Difference {
-            fields,
-            managers,
-            ..placed.difference(Change::Change)
-        }))
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let live = match self.live(&placed).await? {
+                Ok(live) => live,
+                Err(note) => return Ok(Some(placed.noted(Change::Change, note))),
+            };
+            let change = live.as_ref().map_or(Change::Create, |_| Change::Change);
+            let applied = match self.try_apply(&placed, &around.manager).await? {
+                Answer::Object(applied) => applied,
+                Answer::Note(note) => return Ok(Some(placed.noted(change, note))),
+            };
+            let Some(live) = live else {
+                return Ok(Some(placed.difference(Change::Create)));
+            };
+            // Else somebody's write in between, such as a controller's annotation, would be told as ours.
+            if version(&live) == version(&applied) || tries == TRIES {
+                return Ok(placed.compared(&live, &applied, around));
+            }
+        }
     }
 
     async fn deletion(&self, manifest: &Value, around: &Around) -> Result<Option<Difference>, ClusterError> {
@@ -236,6 +241,17 @@ impl Placed<'_> {
         })
     }
 
+    fn compared(&self, live: &Value, applied: &Value, around: &Around) -> Option<Difference> {
+        let fields = compare(live, applied, self.is_autoscaled(around));
+        let managers = taken_over(live, applied, &around.manager);
+        let is_same = fields.is_empty() && managers.is_empty();
+        (!is_same).then(|| Difference {
+            fields,
+            managers,
+            ..self.difference(Change::Change)
+        })
+    }
+
     fn difference(&self, change: Change) -> Difference {
         Difference {
             kind: self.kind.clone(),
@@ -254,6 +270,11 @@ impl Placed<'_> {
             ..self.difference(change)
         }
     }
+}
+
+/// Of a dry run it is the version that it was tried on.
+fn version(object: &Value) -> Option<&Value> {
+    object.pointer("/metadata/resourceVersion")
 }
 
 fn is_kept(object: &Value) -> bool {
