@@ -197,6 +197,10 @@ fn folders_that_are_no_chart_are_told() {
         told("rules that are none", &|chart| {
             put(chart, ".helmignore", "a\n**/b\n")
         }),
+        told("rules of elsewhere", &|chart| {
+            fs::remove_file(chart.join(".helmignore")).unwrap();
+            symlink("/dev/zero", chart.join(".helmignore")).unwrap();
+        }),
         told("no Chart.yaml", &|chart| {
             fs::remove_file(chart.join("Chart.yaml")).unwrap()
         }),

@@ -66,10 +66,14 @@ fn is_chart_name(name: &str) -> bool {
 /// Helm reads versions leniently: `1`, `v1.2`, `1.2.3-rc.1+build`.
 fn is_version(text: &str) -> bool {
     let text = text.strip_prefix('v').unwrap_or(text);
+    let (core, more) = text.split_at(text.find(['-', '+']).unwrap_or(text.len()));
+    let digits = |part: &str| (1..=18).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
-    (1..=256).contains(&text.len())
-        && text.bytes().all(allowed)
-        && text.bytes().next().is_some_and(|b| b.is_ascii_digit())
+    text.len() <= 256
+        && core.split('.').count() <= 3
+        && core.split('.').all(digits)
+        && more.len() != 1
+        && more.bytes().all(allowed)
 }
 
 /// The line of a key at the left margin; 1 where there is none.
@@ -332,4 +336,28 @@ fn below(declared: &[(String, String)], subs: &BTreeMap<String, Chart>) -> Value
         }
     }
     Value::Object(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_those_of_helm() {
+        for (text, right) in [
+            ("1.2.3", true),
+            ("v1.2", true),
+            ("1", true),
+            ("1.2.3-rc.1+build.5", true),
+            ("", false),
+            ("1.2.3-", false),
+            ("1.x", false),
+            ("1.2.3.4", false),
+            ("1..2", false),
+            ("latest", false),
+            ("1.2.3 ", false),
+        ] {
+            assert_eq!(is_version(text), right, "{text:?}");
+        }
+    }
 }
