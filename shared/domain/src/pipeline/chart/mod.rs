@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 /// How deep charts lie in charts. Helm has no limit; nobody has more than two.
 const DEEPEST: usize = 5;
 
-type Files = BTreeMap<String, Vec<u8>>;
+/// A chart's files by their path in its folder; those of a chart in a chart are lent by it.
+type Files<'f> = BTreeMap<&'f str, &'f [u8]>;
 
 /// A chart without faults.
 pub(super) struct Chart {
@@ -109,7 +110,12 @@ impl Reading {
 
     fn packed(&mut self, place: &str, archive: &[u8], depth: usize) -> Option<Chart> {
         match archive::unpack(archive, &mut self.left) {
-            Ok(files) => self.chart(place, &files, depth),
+            Ok(files) => {
+                let lent = files
+                    .iter()
+                    .map(|(path, content)| (path.as_str(), content.as_slice()));
+                self.chart(place, &lent.collect(), depth)
+            }
             Err(problem) => {
                 let right = "one folder of plain files, as `helm package` packs it; .helmignore lists what is no part \
                              of the chart";
@@ -120,7 +126,7 @@ impl Reading {
     }
 
     /// The chart of these files, and below it those in `charts/`.
-    fn chart(&mut self, place: &str, files: &Files, depth: usize) -> Option<Chart> {
+    fn chart(&mut self, place: &str, files: &Files<'_>, depth: usize) -> Option<Chart> {
         let file = format!("{place}/Chart.yaml");
         let Some(text) = files.get("Chart.yaml") else {
             let problem = "is missing: the folder is no chart".to_owned();
@@ -219,7 +225,7 @@ impl Reading {
     fn declared(
         &mut self,
         place: &str,
-        files: &Files,
+        files: &Files<'_>,
         (_, metadata): (&str, &Value),
     ) -> Vec<(String, String)> {
         let mut lists: Vec<Value> = metadata.get("dependencies").cloned().into_iter().collect();
@@ -238,8 +244,8 @@ impl Reading {
     }
 
     /// What lies in `charts/`, as Helm finds it: folders, and archives that end with `.tgz`. By name.
-    fn subcharts(&mut self, place: &str, files: &Files, depth: usize) -> BTreeMap<String, Chart> {
-        let mut folders: BTreeMap<&str, Files> = BTreeMap::new();
+    fn subcharts(&mut self, place: &str, files: &Files<'_>, depth: usize) -> BTreeMap<String, Chart> {
+        let mut folders: BTreeMap<&str, Files<'_>> = BTreeMap::new();
         let mut subs = BTreeMap::new();
         for (path, content) in files {
             let Some(inner) = path.strip_prefix("charts/") else {
@@ -250,8 +256,7 @@ impl Reading {
             }
             match inner.split_once('/') {
                 Some((folder, rest)) => {
-                    let there = folders.entry(folder).or_default();
-                    there.insert(rest.to_owned(), content.clone());
+                    folders.entry(folder).or_default().insert(rest, content);
                 }
                 None if inner.ends_with(".tgz") => {
                     let place = format!("{place}/charts/{inner}");
@@ -286,7 +291,7 @@ impl Reading {
     }
 
     /// The chart's `values.yaml`: a map, or nothing.
-    fn own_values(&mut self, place: &str, files: &Files, depth: usize) -> Value {
+    fn own_values(&mut self, place: &str, files: &Files<'_>, depth: usize) -> Value {
         let nothing = || Value::Object(Map::new());
         let Some(text) = files.get("values.yaml") else {
             return nothing();
