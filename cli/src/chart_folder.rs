@@ -31,11 +31,14 @@ pub fn packed(folder: &Path) -> Result<Vec<u8>, String> {
     pack_chart(&walk.files).map_err(|error| format!("it cannot be packed: {error}"))
 }
 
+/// The rules of the folder's own `.helmignore`: a plain file, as all that is read here.
 fn rules(folder: &Path) -> Result<IgnoreRules, String> {
-    let text = match fs::read_to_string(folder.join(".helmignore")) {
-        Ok(text) => text,
+    let path = folder.join(".helmignore");
+    let text = match fs::symlink_metadata(&path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(format!(".helmignore: {error}")),
+        Ok(metadata) if !metadata.is_file() => return Err(".helmignore: it is no plain file".to_owned()),
+        Ok(_) => fs::read_to_string(&path).map_err(|error| format!(".helmignore: {error}"))?,
     };
     IgnoreRules::parse(&text).map_err(|error| error.to_string())
 }

@@ -166,6 +166,34 @@ fn apply_sends_the_archive_with_values_and_jobs() {
     assert_eq!(chart.archive.as_str(), named(folder.path()).1);
 }
 
+/// What Lambda would cut off is not sent.
+#[test]
+fn what_is_too_large_to_be_sent_is_told_before() {
+    let folder = repository();
+    let mut state = 88_172_645_463_325_252_u64;
+    let words = std::iter::repeat_with(move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    let noise: Vec<u8> = words.take((2_900 << 10) / 8).flatten().collect();
+    fs::create_dir(folder.path().join("charts/api/files")).unwrap();
+    fs::write(folder.path().join("charts/api/files/noise"), noise).unwrap();
+    let large = format!("{PIPELINE}values = [\"a.yaml\", \"b.yaml\"]\n");
+    put(folder.path(), "pipelines/mc-api.toml", &large);
+    for path in ["a.yaml", "b.yaml"] {
+        put(folder.path(), path, &format!("a: {}\n", "x".repeat(1_000_000)));
+    }
+    let operate = Operate::always(done("", None, None));
+    let found = run(operate.sluice("apply pipelines/mc-api.toml").current_dir(&folder));
+    assert!(operate.requests().is_empty());
+    assert!(
+        found.code == 3 && found.err.contains("too large to be sent"),
+        "{found}"
+    );
+}
+
 fn decoded(text: &str) -> Vec<u8> {
     use base64::Engine;
     base64::engine::general_purpose::STANDARD.decode(text).unwrap()
@@ -196,6 +224,10 @@ fn folders_that_are_no_chart_are_told() {
         }),
         told("rules that are none", &|chart| {
             put(chart, ".helmignore", "a\n**/b\n")
+        }),
+        told("rules of elsewhere", &|chart| {
+            fs::remove_file(chart.join(".helmignore")).unwrap();
+            symlink("/dev/zero", chart.join(".helmignore")).unwrap();
         }),
         told("no Chart.yaml", &|chart| {
             fs::remove_file(chart.join("Chart.yaml")).unwrap()

@@ -20,6 +20,7 @@ mod jobs;
 mod keys;
 mod manifest;
 mod model;
+mod numbers;
 mod objects;
 mod package;
 mod people;

@@ -16,7 +16,8 @@ use std::collections::BTreeMap;
 /// How deep charts lie in charts. Helm has no limit; nobody has more than two.
 const DEEPEST: usize = 5;
 
-type Files = BTreeMap<String, Vec<u8>>;
+/// A chart's files by their path in its folder; those of a chart in a chart are lent by it.
+type Files<'f> = BTreeMap<&'f str, &'f [u8]>;
 
 /// A chart without faults.
 pub(super) struct Chart {
@@ -66,10 +67,14 @@ fn is_chart_name(name: &str) -> bool {
 /// Helm reads versions leniently: `1`, `v1.2`, `1.2.3-rc.1+build`.
 fn is_version(text: &str) -> bool {
     let text = text.strip_prefix('v').unwrap_or(text);
+    let (core, more) = text.split_at(text.find(['-', '+']).unwrap_or(text.len()));
+    let digits = |part: &str| (1..=18).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"+-.".contains(&b);
-    (1..=256).contains(&text.len())
-        && text.bytes().all(allowed)
-        && text.bytes().next().is_some_and(|b| b.is_ascii_digit())
+    text.len() <= 256
+        && core.split('.').count() <= 3
+        && core.split('.').all(digits)
+        && more.len() != 1
+        && more.bytes().all(allowed)
 }
 
 /// The line of a key at the left margin; 1 where there is none.
@@ -105,7 +110,12 @@ impl Reading {
 
     fn packed(&mut self, place: &str, archive: &[u8], depth: usize) -> Option<Chart> {
         match archive::unpack(archive, &mut self.left) {
-            Ok(files) => self.chart(place, &files, depth),
+            Ok(files) => {
+                let lent = files
+                    .iter()
+                    .map(|(path, content)| (path.as_str(), content.as_slice()));
+                self.chart(place, &lent.collect(), depth)
+            }
             Err(problem) => {
                 let right = "one folder of plain files, as `helm package` packs it; .helmignore lists what is no part \
                              of the chart";
@@ -116,7 +126,7 @@ impl Reading {
     }
 
     /// The chart of these files, and below it those in `charts/`.
-    fn chart(&mut self, place: &str, files: &Files, depth: usize) -> Option<Chart> {
+    fn chart(&mut self, place: &str, files: &Files<'_>, depth: usize) -> Option<Chart> {
         let file = format!("{place}/Chart.yaml");
         let Some(text) = files.get("Chart.yaml") else {
             let problem = "is missing: the folder is no chart".to_owned();
@@ -215,7 +225,7 @@ impl Reading {
     fn declared(
         &mut self,
         place: &str,
-        files: &Files,
+        files: &Files<'_>,
         (_, metadata): (&str, &Value),
     ) -> Vec<(String, String)> {
         let mut lists: Vec<Value> = metadata.get("dependencies").cloned().into_iter().collect();
@@ -234,8 +244,8 @@ impl Reading {
     }
 
     /// What lies in `charts/`, as Helm finds it: folders, and archives that end with `.tgz`. By name.
-    fn subcharts(&mut self, place: &str, files: &Files, depth: usize) -> BTreeMap<String, Chart> {
-        let mut folders: BTreeMap<&str, Files> = BTreeMap::new();
+    fn subcharts(&mut self, place: &str, files: &Files<'_>, depth: usize) -> BTreeMap<String, Chart> {
+        let mut folders: BTreeMap<&str, Files<'_>> = BTreeMap::new();
         let mut subs = BTreeMap::new();
         for (path, content) in files {
             let Some(inner) = path.strip_prefix("charts/") else {
@@ -246,8 +256,7 @@ impl Reading {
             }
             match inner.split_once('/') {
                 Some((folder, rest)) => {
-                    let there = folders.entry(folder).or_default();
-                    there.insert(rest.to_owned(), content.clone());
+                    folders.entry(folder).or_default().insert(rest, content);
                 }
                 None if inner.ends_with(".tgz") => {
                     let place = format!("{place}/charts/{inner}");
@@ -282,7 +291,7 @@ impl Reading {
     }
 
     /// The chart's `values.yaml`: a map, or nothing.
-    fn own_values(&mut self, place: &str, files: &Files, depth: usize) -> Value {
+    fn own_values(&mut self, place: &str, files: &Files<'_>, depth: usize) -> Value {
         let nothing = || Value::Object(Map::new());
         let Some(text) = files.get("values.yaml") else {
             return nothing();
@@ -332,4 +341,28 @@ fn below(declared: &[(String, String)], subs: &BTreeMap<String, Chart>) -> Value
         }
     }
     Value::Object(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_those_of_helm() {
+        for (text, right) in [
+            ("1.2.3", true),
+            ("v1.2", true),
+            ("1", true),
+            ("1.2.3-rc.1+build.5", true),
+            ("", false),
+            ("1.2.3-", false),
+            ("1.x", false),
+            ("1.2.3.4", false),
+            ("1..2", false),
+            ("latest", false),
+            ("1.2.3 ", false),
+        ] {
+            assert_eq!(is_version(text), right, "{text:?}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Any edit of a valid file is read or refused, never a panic, and every fault is at a place of the file.
 
 use super::super::{Pipeline, package, read};
+use super::charts::{METADATA, archive};
 use super::{FULL, HELM, no_chart, pipeline};
 use proptest::prelude::*;
 
@@ -109,6 +110,18 @@ proptest! {
         at in any::<usize>(), put in piece(),
     ) {
         let _ = package(&pipeline(FULL), "p.toml", FULL, |_| Ok(edit(&text, at, 3, &put)), no_chart);
+    }
+
+    /// Values, Jobs and the chart's own files, whatever they say.
+    #[test]
+    fn any_file_of_helm_never_panics(
+        text in "((apiVersion|kind|name|version|dependencies|replicaCount|spec|image): ?[\\[\\]{}&*!|>'\"a-zA-Z0-9/ -]{0,12}\n){0,6}",
+        at in any::<usize>(), put in piece(), metadata in any::<bool>(),
+    ) {
+        let text = edit(&text, at, 3, &put);
+        let chart = if metadata { text.as_str() } else { METADATA };
+        let chart = archive(&[("Chart.yaml", chart), ("values.yaml", &text)]);
+        let _ = package(&pipeline(HELM), "p.toml", HELM, |_| Ok(text.clone()), |_| Ok(chart.clone()));
     }
 }
 
