@@ -102,7 +102,7 @@ fn name(manifest: &Value, subject: Subject<'_>, run: &CheckRun) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
-    use crate::samples::{at, env, release};
+    use crate::samples::{at, release};
 
     fn run(name: &str, attempt: u32) -> CheckRun {
         CheckRun {
@@ -123,7 +123,7 @@ mod tests {
         let release = release(42);
         let execution = ExecutionName::parse("mc-api-42-production-1").unwrap();
         let subject = Subject {
-            environment: &env("production"),
+            environment: &EnvironmentName::parse("production").unwrap(),
             execution: &execution,
             release: &release,
         };
