@@ -73,8 +73,19 @@ pub async fn assert_runs(
     app: &str,
     digest: &str,
 ) -> Result<Running> {
-    let running = running(world, cluster, namespace, &format!("app={app}")).await?;
-    ensure!(running.pods > 0, "no pod of {app} is in {namespace}");
+    assert_labelled(world, cluster, namespace, &format!("app={app}"), digest).await
+}
+
+/// The same of the pods with this label.
+pub async fn assert_labelled(
+    world: &World,
+    cluster: &str,
+    namespace: &str,
+    label: &str,
+    digest: &str,
+) -> Result<Running> {
+    let running = running(world, cluster, namespace, label).await?;
+    ensure!(running.pods > 0, "no pod with {label} is in {namespace}");
     for image in running.specs.iter().chain(&running.image_ids) {
         ensure!(
             image.ends_with(&format!("@{digest}")),

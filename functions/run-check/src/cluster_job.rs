@@ -1,6 +1,7 @@
 //! A check that is a Kubernetes Job.
 
 use crate::handler::{Outcome, Scene, Tools};
+use crate::reply::shortened;
 use serde_json::Value;
 use sluice_domain::check::{Subject, job};
 use sluice_domain::ids::Fence;
@@ -48,7 +49,16 @@ pub(crate) async fn run(
         return Ok(Outcome::Runs(format!("Job {name} runs")));
     };
     let log = namespace.job_logs(name, LOG).await?;
-    Ok(Outcome::Answered(verdict, Some(log)))
+    Ok(Outcome::Answered(with_last_word(verdict, &log), Some(log)))
+}
+
+/// A failure with the last line that was printed: the cluster only knows that it failed.
+fn with_last_word(verdict: Verdict, log: &str) -> Verdict {
+    let last = log.lines().rev().find(|line| !line.trim().is_empty());
+    match (verdict, last) {
+        (Verdict::Failed(why), Some(last)) => Verdict::Failed(format!("{why}. It printed last: {}", shortened(last.trim()))),
+        (verdict, _) => verdict,
+    }
 }
 
 fn verdict(job: &ObservedJob) -> Option<Verdict> {
@@ -69,7 +79,7 @@ async fn late(namespace: &sluice_cluster::Namespace, name: &str, fence: Fence) -
     };
     let log = namespace.job_logs(name, LOG).await?;
     if let Some(verdict) = verdict(&seen) {
-        return Ok(Outcome::Answered(verdict, Some(log)));
+        return Ok(Outcome::Answered(with_last_word(verdict, &log), Some(log)));
     }
     namespace.suspend_job(name, fence.next(fence)).await?;
     let why = format!("Job {name} did not end in time, and was suspended");

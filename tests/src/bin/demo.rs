@@ -1,14 +1,23 @@
 //! `make demo`: a pushed image reaches production, a broken one does not, and one call takes production back.
 
 use anyhow::{Result, ensure};
+use k8s_openapi::api::batch::v1::Job;
+use kube::ResourceExt;
+use kube::api::{Api, ListParams};
 use sluice_local::image::{Image, Pushed};
 use sluice_tests::report::Report;
-use sluice_tests::seen::{assert_runs, environment, promotion, until_asked, until_live, until_state};
+use sluice_tests::seen::{
+    assert_labelled, environment, promotion, running, until_asked, until_live, until_state,
+};
+use sluice_tests::world::Said;
 use sluice_tests::world::root;
 use sluice_tests::{Person, World};
 use std::process::ExitCode;
 
 const SERVICE: &str = "mc-api";
+const PIPELINE: &str = "examples/mc-api/pipelines/helm.toml";
+/// The pods that serve: those of Jobs have none of the chart's labels.
+const PODS: &str = "app.kubernetes.io/instance=mc-api";
 const PLACES: [(&str, &str); 3] = [
     ("dev", "mc-staging-eks"),
     ("staging", "mc-staging-eks"),
@@ -60,6 +69,12 @@ async fn show(world: &World) -> Result<Report> {
             release(world, &ben, 2, &second, "2222222bbb"),
         )
         .await;
+    let say = "what helm itself says of it, in both clusters";
+    report.step("helm", say, helm(world)).await;
+    let say = "an image whose integration tests fail is taken back out of staging";
+    report
+        .step("before-and-verify", say, unverified(world, &ana))
+        .await;
     let say = "an image that cannot start is stopped in dev";
     report
         .step("broken-image", say, stopped(world, &ana, &broken))
@@ -77,8 +92,8 @@ async fn show(world: &World) -> Result<Report> {
 }
 
 async fn up(ana: &Person) -> Result<String> {
-    println!("   $ sluice apply pipelines/mc-api.toml");
-    let applied = ana.run(&["apply", "pipelines/mc-api.toml"]).await?;
+    println!("   $ sluice apply {PIPELINE}");
+    let applied = ana.run(&["apply", PIPELINE]).await?;
     println!("{}", indented(&applied));
     Ok("Sluice runs, and knows mc-api's way through dev, staging and production".to_owned())
 }
@@ -98,7 +113,7 @@ async fn release(world: &World, approver: &Person, number: u64, image: &Image, t
         .await?;
     until_live(approver, SERVICE, "production", number).await?;
     for (name, cluster) in PLACES {
-        assert_runs(world, cluster, name, SERVICE, &pushed.digest).await?;
+        assert_labelled(world, cluster, name, PODS, &pushed.digest).await?;
     }
     Ok(format!(
         "every pod of dev, staging and production runs {}, the digest of the bytes pushed",
@@ -110,11 +125,86 @@ fn short(pushed: &Pushed) -> String {
     pushed.digest.chars().take(19).collect()
 }
 
+/// Reads with the real helm what the real helm left, and how many pods there are of it.
+async fn helm(world: &World) -> Result<String> {
+    let mut pods = Vec::new();
+    for (name, cluster) in PLACES {
+        let cluster = world.local.cluster(cluster)?;
+        println!("   $ helm history {SERVICE} --namespace {name}");
+        let output = tokio::process::Command::new(&world.local.helm)
+            .args(["history", SERVICE, "--namespace", name])
+            .env("KUBECONFIG", &cluster.kubeconfig)
+            .kill_on_drop(true)
+            .output()
+            .await?;
+        let said = Said::of(&output).well()?;
+        println!("{}", indented(&said));
+        let deployed = said.lines().filter(|line| line.contains("deployed"));
+        let named: Vec<&str> = deployed.filter(|line| line.contains("mc-api#2 by")).collect();
+        ensure!(
+            named.len() == 1,
+            "{name}: not one revision is deployed and of #2: {said}"
+        );
+        let found = running(world, &cluster.name, name, PODS).await?;
+        pods.push((name, found.pods));
+    }
+    let wanted = [("dev", 1), ("staging", 1), ("production", 5)];
+    ensure!(pods == wanted, "pods are {pods:?}, not {wanted:?}");
+    Ok(
+        "one revision is deployed in each, and names its release; staging has a fifth of production's 5 pods"
+            .to_owned(),
+    )
+}
+
+/// Pushes an image that serves well, and whose integration tests fail.
+async fn unverified(world: &World, ana: &Person) -> Result<String> {
+    let image = Image::new("mc-api, with a wrong sum")
+        .label("sluice.sim/integration/exit-code", "1")
+        .label(
+            "sluice.sim/log",
+            "GET /prices: 40 of 41 pass; the sum is 12, not 11",
+        );
+    println!("   $ docker push .../{SERVICE}:3333333ccc");
+    world.push(SERVICE, &image, &["3333333ccc", "latest"]).await?;
+    let failed = until_state(ana, SERVICE, "staging", 3, "failed").await?;
+    let reason = failed
+        .get("reason")
+        .and_then(|reason| reason.as_str())
+        .unwrap_or_default();
+    ensure!(
+        reason.contains("verify integration"),
+        "the reason names no check: {reason}"
+    );
+    let staging = until_live(ana, SERVICE, "staging", 2).await?;
+    let digest = staging
+        .pointer("/live/digest")
+        .and_then(|digest| digest.as_str())
+        .unwrap_or_default();
+    assert_labelled(world, "mc-staging-eks", "staging", PODS, digest).await?;
+    until_live(ana, SERVICE, "dev", 3).await?;
+    ensure!(
+        promotion(ana, SERVICE, "production", 3).await?.is_none(),
+        "#3 was wanted in production"
+    );
+    for job in ["migrate", "integration"] {
+        let label = "app.kubernetes.io/managed-by=sluice";
+        let client = world.local.cluster("mc-staging-eks")?.admin().await?;
+        let jobs: Api<Job> = Api::namespaced(client, "staging");
+        let found = jobs.list(&ListParams::default().labels(label)).await?;
+        let of_it = found.iter().filter(|one| one.name_any().contains(job)).count();
+        ensure!(
+            of_it == 3,
+            "{of_it} Jobs {job} ran in staging, not one for each release"
+        );
+    }
+    Ok(format!("staging is back on #2, and #3 goes no further: {reason}"))
+}
+
 /// Pushes an image that cannot start.
 async fn stopped(world: &World, ana: &Person, image: &Image) -> Result<String> {
-    println!("   $ docker push .../{SERVICE}:3333333ccc");
-    world.push(SERVICE, image, &["3333333ccc", "latest"]).await?;
-    let failed = until_state(ana, SERVICE, "dev", 3, "failed").await?;
+    println!("   $ docker push .../{SERVICE}:4444444ddd");
+    world.push(SERVICE, image, &["4444444ddd", "latest"]).await?;
+    let failed = until_state(ana, SERVICE, "dev", 4, "failed").await?;
     let reason = failed
         .get("reason")
         .and_then(|reason| reason.as_str())
@@ -124,11 +214,11 @@ async fn stopped(world: &World, ana: &Person, image: &Image) -> Result<String> {
         reason.contains("pod ") && reason.contains("CrashLoopBackOff"),
         "the reason names no pod: {reason}"
     );
-    until_live(ana, SERVICE, "dev", 2).await?;
+    until_live(ana, SERVICE, "dev", 3).await?;
     for name in ["staging", "production"] {
         ensure!(
-            promotion(ana, SERVICE, name, 3).await?.is_none(),
-            "#3 was wanted in {name}"
+            promotion(ana, SERVICE, name, 4).await?.is_none(),
+            "#4 was wanted in {name}"
         );
         let live = environment(ana, SERVICE, name).await?;
         ensure!(
@@ -137,7 +227,7 @@ async fn stopped(world: &World, ana: &Person, image: &Image) -> Result<String> {
         );
     }
     Ok(format!(
-        "dev is back on #2; staging and production never saw #3: {reason}"
+        "dev is back on #3; staging and production never saw #4: {reason}"
     ))
 }
 
@@ -157,7 +247,7 @@ async fn rollback(world: &World, ana: &Person) -> Result<String> {
         .and_then(|digest| digest.as_str())
         .unwrap_or_default();
     ensure!(digest != before, "the same digest as before");
-    assert_runs(world, "mc-prod-eks", "production", SERVICE, digest).await?;
+    assert_labelled(world, "mc-prod-eks", "production", PODS, digest).await?;
     ensure!(
         back.get("hold").is_some_and(|hold| !hold.is_null()),
         "automatic promotion is not on hold: {back}"
@@ -172,7 +262,7 @@ async fn assert_live_digest(world: &World, ana: &Person) -> Result<String> {
         .and_then(|digest| digest.as_str())
         .unwrap_or_default()
         .to_owned();
-    assert_runs(world, "mc-prod-eks", "production", SERVICE, &digest).await?;
+    assert_labelled(world, "mc-prod-eks", "production", PODS, &digest).await?;
     Ok(digest)
 }
 

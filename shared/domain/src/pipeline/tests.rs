@@ -214,11 +214,12 @@ fn what_is_left_out_has_its_default() {
 #[test]
 fn the_example_of_the_repository_has_no_fault() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let text = std::fs::read_to_string(root.join("pipelines/mc-api.toml")).unwrap();
+    let file = "examples/mc-api/pipelines/deployment.toml";
+    let text = std::fs::read_to_string(root.join(file)).unwrap();
     let pipeline = pipeline(&text);
     let read = |path: &str| std::fs::read_to_string(root.join(path)).map_err(|error| error.to_string());
-    let packaged = super::package(&pipeline, "pipelines/mc-api.toml", &text, read, no_chart)
-        .unwrap_or_else(|faults| panic!("{faults}"));
+    let packaged =
+        super::package(&pipeline, file, &text, read, no_chart).unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(packaged.warnings, []);
     for name in ["dev", "staging", "production"] {
         let there = &packaged.package.environments[&environment(name)];
