@@ -56,7 +56,9 @@ pub(crate) async fn run(
 fn with_last_word(verdict: Verdict, log: &str) -> Verdict {
     let last = log.lines().rev().find(|line| !line.trim().is_empty());
     match (verdict, last) {
-        (Verdict::Failed(why), Some(last)) => Verdict::Failed(format!("{why}. It printed last: {}", shortened(last.trim()))),
+        (Verdict::Failed(why), Some(last)) => {
+            Verdict::Failed(format!("{why}. It printed last: {}", shortened(last.trim())))
+        }
         (verdict, _) => verdict,
     }
 }

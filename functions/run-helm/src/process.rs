@@ -1,5 +1,6 @@
 //! The helm program: never through a shell, with nothing of this process's environment, and ended with its whole group.
 
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use sluice_lambda::Failure;
@@ -77,6 +78,12 @@ pub(crate) async fn run(
         )))),
     };
     drop(group);
+    if let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) {
+        tracing::info!(
+            helm_mb = usage.max_rss() / 1024,
+            "the most memory that a helm has had"
+        );
+    }
     outcome
 }
 
