@@ -1,5 +1,6 @@
 //! Has helm do what is decided, under a fence of this run's own.
 
+use crate::complaint::{behind, complaint};
 use crate::handler::{Held, Tools, rollout_of};
 use crate::place::{Place, writing};
 use crate::process::{self, Ended};
@@ -146,10 +147,22 @@ impl Run<'_> {
     }
 
     async fn heal(&self, revision: u32, why: String, now: Timestamp) -> Result<(), Failure> {
-        self.place
+        let said = format!("Closed by Sluice: {why}");
+        let mut attempt = 1;
+        while let Err(error) = self
+            .place
             .namespace
-            .fail_helm_revision(&self.release, revision, &format!("Closed by Sluice: {why}"))
-            .await?;
+            .fail_helm_revision(&self.release, revision, &said)
+            .await
+        {
+            // As helm's own first write: an API server may not have heard of this fence yet.
+            if !behind(&error.to_string(), self.fence) || attempt == FENCE_ATTEMPTS {
+                return Err(error.into());
+            }
+            self.still_held().await?;
+            attempt += 1;
+            tokio::time::sleep(FENCE_DELAY).await;
+        }
         let record = Record {
             event: Event::HelmHealed,
             by: "sluice".into(),
@@ -183,6 +196,8 @@ impl Run<'_> {
             format!("--labels={FENCE_LABEL}={}", self.fence),
             "--reset-values".to_owned(),
             "--hide-notes".to_owned(),
+            // The dry run before it has checked these objects, and the server checks what it is sent.
+            "--disable-openapi-validation".to_owned(),
             "--output=json".to_owned(),
         ]);
         arguments.extend(self.common());
@@ -423,47 +438,6 @@ impl Run<'_> {
 
 fn arguments<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.map(str::to_owned).into()
-}
-
-/// Whether an API server refused helm because it knew an older fence, and not a newer one.
-fn behind(complaints: &str, fence: Fence) -> bool {
-    let Some((_, tail)) = complaints.split_once("fence ") else {
-        return false;
-    };
-    let known: String = tail.chars().take_while(char::is_ascii_digit).collect();
-    complaints.contains("holds this namespace") && known.parse().is_ok_and(|known: u64| Fence(known) < fence)
-}
-
-/// A failure in helm's own words, without its warnings.
-pub(crate) fn complaint(what: &str, complaints: &str) -> Failure {
-    const PASSES: [&str; 10] = [
-        "connection refused",
-        "connection reset",
-        "i/o timeout",
-        "TLS handshake timeout",
-        "unexpected EOF",
-        "the server is currently unable to handle the request",
-        "too many requests",
-        "etcdserver: request timed out",
-        "etcdserver: leader changed",
-        "Unauthorized",
-    ];
-    let lines = complaints
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with("level=") && !line.starts_with("WARNING:"));
-    let text: String = lines.collect::<Vec<_>>().join(" ");
-    let text = text.strip_prefix("Error: ").unwrap_or(&text);
-    let said = if text.is_empty() {
-        format!("{what}, and does not say why")
-    } else {
-        format!("{what}: {}", text.chars().take(1_500).collect::<String>())
-    };
-    if PASSES.iter().any(|passes| complaints.contains(passes)) {
-        Failure::transient(said)
-    } else {
-        Failure::refused(said)
-    }
 }
 
 impl std::fmt::Debug for Run<'_> {

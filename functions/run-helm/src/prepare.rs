@@ -1,6 +1,6 @@
 //! Before the first write: what is there, what is to be, and whether others changed it.
 
-use crate::apply::complaint;
+use crate::complaint::complaint;
 use crate::handler::{Held, Tools, rollout_of};
 use crate::place::{LOOKING, Place};
 use crate::process;
@@ -101,14 +101,17 @@ pub(crate) async fn look<'t>(
     busy(&revisions, site)?;
     let secrets = secrets::current(&tools.secrets, &site.spec.secret_values).await?;
     let mut bundle = bundle(site, workload, release, &secrets)?;
-    let rendered = render(tools, &place, &bundle, &secrets, &site.spec.namespace, at_most).await?;
+    let present = present(&revisions).cloned();
+    // Side by side: helm is a process of its own, and drift is asked of the API server.
+    let (rendered, drift) = tokio::try_join!(
+        render(tools, &place, &bundle, &secrets, &site.spec.namespace, at_most),
+        drift(tools, &place, site, present.as_ref())
+    )?;
     bundle.chart.name.clone_from(&rendered.chart.metadata.name);
     bundle.chart.version.clone_from(&rendered.chart.metadata.version);
     let refused = |fault: sluice_domain::helm::ManifestFault| Failure::refused(fault.to_string());
     let objects = documents(&rendered.manifest).map_err(refused)?;
     let deployments = workloads(&objects, Some(&release.image())).map_err(refused)?;
-    let present = present(&revisions).cloned();
-    let drift = drift(tools, &place, site, present.as_ref()).await?;
     Ok(Prepared {
         place,
         secrets,

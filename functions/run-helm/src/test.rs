@@ -61,7 +61,7 @@ async fn run_tests(tools: &Tools, held: &Held, limit: Duration) -> Result<(Verdi
     {
         Verdict::Inconclusive(format!("the chart's tests did not end in {} s", limit.as_secs()))
     } else {
-        let why = crate::apply::complaint("the chart's tests failed", &ended.complaints);
+        let why = crate::complaint::complaint("the chart's tests failed", &ended.complaints);
         Verdict::Failed(why.to_string())
     };
     Ok((verdict, log))
