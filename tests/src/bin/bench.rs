@@ -289,6 +289,7 @@ async fn fill(table: &Table, from: usize, to: usize, entries: u64) -> Result<()>
             last_number: 0,
             newest: None,
             first_applied_at: Timestamp::now(),
+            removed: None,
             environments: vec![environment.clone()],
             v: 0,
         };
