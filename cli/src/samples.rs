@@ -39,6 +39,7 @@ pub fn service(text: &str, environments: Vec<EnvironmentStatus>) -> ServiceStatu
         pipeline: hash(),
         newest,
         environments,
+        removed: None,
     }
 }
 
@@ -50,6 +51,7 @@ pub fn environment(text: &str) -> EnvironmentStatus {
         waiting: Vec::new(),
         hold: None,
         fence: Fence(7),
+        checks: Vec::new(),
     }
 }
 
@@ -59,6 +61,7 @@ pub fn with_live(mut environment: EnvironmentStatus, release: Option<u32>) -> En
         release: release.map(ReleaseNumber),
         digest,
         since: at(0),
+        revision: None,
     });
     environment
 }
@@ -96,6 +99,7 @@ pub fn activity(what: &str, release: Option<u32>, phase: Phase) -> Activity {
         deadline: at(601),
         execution: ExecutionName::parse(&execution).unwrap(),
         reason: None,
+        held_until: None,
     }
 }
 

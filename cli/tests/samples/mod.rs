@@ -28,6 +28,7 @@ pub fn environment(text: &str, live: u32) -> EnvironmentStatus {
         release: Some(ReleaseNumber(live)),
         digest: Some(digest()),
         since: Timestamp::now(),
+        revision: None,
     };
     EnvironmentStatus {
         name: env(text),
@@ -36,6 +37,7 @@ pub fn environment(text: &str, live: u32) -> EnvironmentStatus {
         waiting: Vec::new(),
         hold: None,
         fence: Fence(7),
+        checks: Vec::new(),
     }
 }
 
@@ -46,6 +48,7 @@ pub fn status(environments: Vec<EnvironmentStatus>) -> Answer {
         pipeline: Hash::parse(&"5e6f7a8b".repeat(8)).unwrap(),
         newest: Some(ReleaseNumber(43)),
         environments,
+        removed: None,
     };
     Answer::Status {
         services: vec![service],
@@ -65,6 +68,7 @@ pub fn busy(mut environment: EnvironmentStatus, what: &str, release: u32, phase:
         deadline: Timestamp::now() + jiff::SignedDuration::from_hours(100),
         execution: execution(&name),
         reason: None,
+        held_until: None,
     });
     environment
 }

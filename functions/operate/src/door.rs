@@ -1,8 +1,12 @@
 //! The door: each command goes to the module that carries it out.
 
-use crate::commands::{abort, apply, history, hold, ledger, promote, quarantine, rollback, status, vote};
+use crate::commands::{
+    abort, answer, apply, history, hold, ledger, plan, promote, quarantine, remove, retry, rollback, status,
+    vote,
+};
 use crate::error::OperateError;
 use crate::limits;
+use crate::making_plans::PlanMaker;
 use crate::place::Place;
 use jiff::Timestamp;
 use sluice_domain::api::{Answer, Request};
@@ -17,6 +21,8 @@ pub struct Door {
     pub backends: Backends,
     /// The function that puts releases back.
     pub roll_back: RollBack,
+    /// The function that makes plans.
+    pub plans: PlanMaker,
     /// The account that Sluice runs in, 12 digits: it completes principals that are written without one.
     pub account: String,
 }
@@ -53,6 +59,11 @@ pub async fn handle(
             .await
         }
         Request::Status { service } => status::run(door, service.as_ref()).await,
+        Request::Plan {
+            service,
+            environment,
+            release,
+        } => plan::run(door, caller_arn, &at(service, environment), release).await,
         Request::History {
             service,
             environment,
@@ -126,6 +137,30 @@ pub async fn handle(
         Request::Unquarantine { service, release } => {
             quarantine::unquarantine(door, caller_arn, &service, release, now).await
         }
+        Request::Answer {
+            service,
+            environment,
+            check,
+            passed,
+            reason,
+            release,
+        } => {
+            let word = answer::Word {
+                at: at(service, environment),
+                check,
+                passed,
+                reason,
+                release,
+            };
+            answer::run(door, caller_arn, &word, now).await
+        }
+        Request::Retry {
+            service,
+            environment,
+            release,
+            reason,
+        } => retry::run(door, caller_arn, &at(service, environment), release, reason, now).await,
+        Request::Remove { service } => remove::run(door, caller_arn, &service, now).await,
         Request::Ledger {
             service,
             environment,
@@ -157,6 +192,6 @@ async fn ballot(
 pub fn reads(request: &Request) -> bool {
     matches!(
         request,
-        Request::Status { .. } | Request::History { .. } | Request::Ledger { .. }
+        Request::Status { .. } | Request::History { .. } | Request::Plan { .. } | Request::Ledger { .. }
     )
 }

@@ -76,7 +76,7 @@ pub fn denied(why: impl std::fmt::Display) -> OperateError {
 /// What the domain's one authorisation function says. An environment that asks for no approval denies nobody.
 pub fn not_authorised(why: &Denied, status: impl Into<String>) -> OperateError {
     match why.reason {
-        DeniedReason::NotOperator | DeniedReason::NotApprover => denied(why),
+        DeniedReason::NotOperator | DeniedReason::NotApprover | DeniedReason::NotAnswering => denied(why),
         DeniedReason::NoApproval | DeniedReason::NoEnvironment => refused(format!("{why}."), status),
     }
 }

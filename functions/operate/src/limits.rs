@@ -7,6 +7,8 @@ use sluice_domain::api::Request;
 const LONGEST_REASON: usize = 500;
 /// The longest file name, in characters: it is repeated in each fault.
 const LONGEST_FILE_NAME: usize = 300;
+/// The longest name of a check, in characters: a DNS label.
+const LONGEST_CHECK: usize = 63;
 /// The most rows of `history`.
 const MOST_RELEASES: u32 = 100;
 /// The most entries of a page of the ledger.
@@ -34,6 +36,16 @@ pub fn check(request: &Request) -> Result<(), OperateError> {
         Request::Rollback {
             reason: Some(reason), ..
         } => line("reason", reason, LONGEST_REASON, "sluice rollback --help"),
+        Request::Retry {
+            reason: Some(reason), ..
+        } => line("reason", reason, LONGEST_REASON, "sluice retry --help"),
+        Request::Answer { check, reason, .. } => {
+            line("check", check, LONGEST_CHECK, "sluice answer --help")?;
+            match reason {
+                Some(reason) => line("reason", reason, LONGEST_REASON, "sluice answer --help"),
+                None => Ok(()),
+            }
+        }
         _ => Ok(()),
     }
 }

@@ -5,6 +5,7 @@ mod door;
 mod error;
 mod http;
 mod limits;
+mod making_plans;
 mod place;
 mod request;
 #[cfg(test)]
@@ -13,7 +14,10 @@ mod waking;
 
 use door::Door;
 use sluice_executions::{Executions, MachineArn};
-use sluice_lambda::settings::{PROMOTION_MACHINE, ROLL_BACK_FUNCTION, ROLLBACK_MACHINE, TABLE, required};
+use making_plans::PlanMaker;
+use sluice_lambda::settings::{
+    PROMOTION_MACHINE, ROLL_BACK_FUNCTION, ROLLBACK_MACHINE, RUN_HELM_FUNCTION, TABLE, required,
+};
 use sluice_lambda::{Failure, RuntimeError, config, logs, run};
 use sluice_registry::Registry;
 use sluice_rollback_call::RollBack;
@@ -32,8 +36,14 @@ async fn main() -> Result<(), RuntimeError> {
 }
 
 async fn open() -> Result<Door, Failure> {
-    let names = [TABLE, PROMOTION_MACHINE, ROLLBACK_MACHINE, ROLL_BACK_FUNCTION];
-    let [table, promotion, rollback, roll_back] = required(names)?;
+    let names = [
+        TABLE,
+        PROMOTION_MACHINE,
+        ROLLBACK_MACHINE,
+        ROLL_BACK_FUNCTION,
+        RUN_HELM_FUNCTION,
+    ];
+    let [table, promotion, rollback, roll_back, run_helm] = required(names)?;
     let config = config().await;
     let table = Table::new(aws_sdk_dynamodb::Client::new(&config), table);
     let account = account_of(&promotion)?;
@@ -43,10 +53,13 @@ async fn open() -> Result<Door, Failure> {
         executions: Executions::new(aws_sdk_sfn::Client::new(&config), promotion, rollback),
         registry: Registry::new(aws_sdk_ecr::Client::new(&config)),
     };
-    let roll_back = RollBack::new(aws_sdk_lambda::Client::new(&config), roll_back, table);
+    let lambda = aws_sdk_lambda::Client::new(&config);
+    let plans = PlanMaker::new(lambda.clone(), run_helm);
+    let roll_back = RollBack::new(lambda, roll_back, table);
     Ok(Door {
         backends,
         roll_back,
+        plans,
         account,
     })
 }

@@ -1,7 +1,7 @@
 //! What a command is about: the service, the environment, and whether the caller may.
 
 use crate::door::Door;
-use crate::error::{OperateError, denied, not_authorised, not_found};
+use crate::error::{OperateError, denied, not_authorised, not_found, refused};
 use sluice_domain::environment::Environment;
 use sluice_domain::ids::{EnvironmentName, ReleaseNumber, ServiceName};
 use sluice_domain::pipeline::{Action, Caller, EnvironmentSpec, Pipeline, authorise};
@@ -113,6 +113,20 @@ pub async fn known(door: &Door, caller_arn: &str, service_name: &ServiceName) ->
     })
 }
 
+/// Refuses what is asked of a service that Sluice does not deliver any more.
+pub fn in_care(meta: &Meta) -> Result<(), OperateError> {
+    match meta.out_of_care() {
+        None => Ok(()),
+        Some(removed) => {
+            let message = format!("{removed}. `sluice apply` takes it back.");
+            Err(refused(
+                message,
+                format!("sluice apply pipelines/{}.toml", meta.service),
+            ))
+        }
+    }
+}
+
 /// Who the caller is, as the ledger shows it, once they may.
 ///
 /// An operator is who the *current* pipeline version says: operators look after what runs, whatever version it came with.
@@ -125,6 +139,7 @@ pub async fn permit(
     action: Action,
 ) -> Result<String, OperateError> {
     let known = known(door, caller_arn, &at.service).await?;
+    in_care(&known.meta)?;
     if let Some(spec) = known.pipeline.environment(&at.environment) {
         return permitted(&known.caller, action, Some(spec), &known.pipeline, at);
     }

@@ -50,7 +50,16 @@ async fn record(
         environment: name,
         call,
     } = asked;
-    let environment = backends.table.environment(service, name).await?;
+    let (environment, meta) = tokio::try_join!(
+        backends.table.environment(service, name),
+        backends.table.service(service)
+    )?;
+    if let Some(removed) = meta.and_then(|meta| meta.out_of_care()) {
+        return Err(refusal(
+            format!("{removed}. `sluice apply` takes it back"),
+            Some(format!("sluice apply pipelines/{service}.toml")),
+        ));
+    }
     if environment.v == 0 {
         return Err(Failure::refused(format!(
             "nothing ever happened in {name} of {service}. Next: sluice status {service}"

@@ -4,12 +4,17 @@ use crate::handler::Tools;
 use crate::prepare::{HELM, Prepared, Site, look};
 use serde_json::Value;
 use sluice_domain::api::{Plan, PlanRequest};
+use sluice_domain::bundle::Bundle;
 use sluice_domain::difference::{Difference, SECRET};
+use sluice_domain::environment::Environment;
 use sluice_domain::helm::{documents, owned};
-use sluice_domain::pipeline::{CheckSpec, Package, Workload};
+use sluice_domain::pipeline::{CheckSpec, EnvironmentPackage, Package, Seconds, Workload, least_time};
+use sluice_domain::plan::{config_wanted, plan_bundle};
 use sluice_domain::release::Release;
+use sluice_domain::workload::WorkloadRef;
 use sluice_lambda::Failure;
-use sluice_transitions::{load_release, load_version, spec_of};
+use sluice_transitions::{address_of, load_release, load_version, spec_of};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What promoting this release would change.
@@ -28,10 +33,9 @@ pub(crate) async fn plan(tools: &Tools, asked: &PlanRequest, at_most: Duration) 
     };
     let told = match &version.pipeline.workload {
         Workload::Helm(_) => by_helm(tools, &site, &release, at_most).await?,
-        Workload::Deployment(_) => {
-            return Err(Failure::refused("plans of Deployments are made elsewhere"));
-        }
+        Workload::Deployment(_) => by_sluice(tools, &site, &release).await?,
     };
+    let rollback_at_least = rollback_at_least(tools, &environment, &told.target).await?;
     let names = |checks: &[CheckSpec]| checks.iter().map(|check| check.name.clone()).collect();
     Ok(Plan {
         service: asked.service.clone(),
@@ -48,6 +52,9 @@ pub(crate) async fn plan(tools: &Tools, asked: &PlanRequest, at_most: Duration) 
         verify: names(&spec.verify),
         timeout: spec.timeout,
         rollback_within: spec.rollback_within,
+        rollback_at_least,
+        gates: Vec::new(),
+        approval: None,
     })
 }
 
@@ -56,6 +63,57 @@ struct Told {
     changes: Vec<Difference>,
     drift: Vec<String>,
     hooks: Vec<String>,
+    /// The release as it would run.
+    target: Bundle,
+}
+
+/// What Sluice itself would write, tried on what is there.
+async fn by_sluice(tools: &Tools, site: &Site<'_>, release: &Release) -> Result<Told, Failure> {
+    let package = site.package.environments.get(&site.spec.name);
+    let package = package.cloned().unwrap_or_default();
+    let namespace = tools.clusters.connect(&address_of(site.spec)).await?;
+    let observed = namespace.observe(&asked(&package)).await?;
+    let config = namespace.config_maps(&config_wanted(&package, &observed)).await?;
+    let target = plan_bundle(release, &package, &observed, &config)
+        .map_err(|faults| Failure::refused(faults.to_string()))?;
+    let fence = site.environment.fence.next(observed.highest_fence);
+    Ok(Told {
+        revision: None,
+        changes: namespace.bundle_differences(&target, fence).await?,
+        drift: Vec::new(),
+        hooks: Vec::new(),
+        target,
+    })
+}
+
+/// The Deployments that are released, and the others of the package.
+fn asked(package: &EnvironmentPackage) -> Vec<WorkloadRef> {
+    let released = package.released.iter().map(|released| released.name.as_str());
+    let packaged = package
+        .manifests
+        .iter()
+        .filter(|manifest| manifest.get("kind").is_some_and(|kind| kind == "Deployment"))
+        .filter_map(|manifest| manifest.pointer("/metadata/name")?.as_str());
+    let names: BTreeSet<&str> = released.chain(packaged).collect();
+    names.into_iter().map(WorkloadRef::deployment).collect()
+}
+
+/// The least time in which a rollback could replace every pod: of the live bundle, which would come back; of the release
+/// itself where there is none yet.
+async fn rollback_at_least(
+    tools: &Tools,
+    environment: &Environment,
+    target: &Bundle,
+) -> Result<Option<Seconds>, Failure> {
+    let stored = match &environment.live {
+        Some(live) => Some(tools.backends.table.bundle(&live.bundle).await?),
+        None => None,
+    };
+    let deployments = &stored.as_ref().unwrap_or(target).deployments;
+    let times = deployments
+        .iter()
+        .filter_map(|deployment| least_time(&deployment.manifest, deployment.replicas));
+    Ok(times.max())
 }
 
 async fn by_helm(
@@ -71,7 +129,7 @@ async fn by_helm(
         objects,
         present,
         drift,
-        ..
+        target,
     } = look(tools, site, release, at_most).await?;
     let there = match &present {
         Some(present) => documents(&present.manifest).map_err(|fault| Failure::refused(fault.to_string()))?,
@@ -98,6 +156,7 @@ async fn by_helm(
         changes,
         drift: drift.iter().map(|said| secrets.struck(said)).collect(),
         hooks: hooks.collect(),
+        target,
     })
 }
 

@@ -6,6 +6,7 @@ use crate::repair::mend;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sluice_domain::ids::ServiceName;
+use sluice_domain::service::Meta;
 use sluice_lambda::Failure;
 use sluice_rollback_call::RollBack;
 use sluice_transitions::{Backends, record_image};
@@ -78,10 +79,19 @@ async fn sweep(
     service: &ServiceName,
     now: Timestamp,
 ) -> Result<Vec<String>, Failure> {
-    let mut done = lost_pushes(backends, service, now).await?;
     let Some(overview) = backends.table.overview(service).await? else {
-        return Ok(done);
+        return Ok(Vec::new());
     };
+    if overview.meta.removed.is_some() {
+        return Ok(Vec::new());
+    }
+    let mut done = lost_pushes(backends, &overview.meta, now).await?;
+    // A release that was just recorded has begun something.
+    let overview = match done.is_empty() {
+        true => Some(overview),
+        false => backends.table.overview(service).await?,
+    };
+    let Some(overview) = overview else { return Ok(done) };
     for environment in &overview.environments {
         done.append(&mut mend(backends, roll_back, environment, now).await?);
     }
@@ -89,15 +99,13 @@ async fn sweep(
 }
 
 /// Images pushed since the service's first `apply` that are no release: their event never came.
-async fn lost_pushes(
-    backends: &Backends,
-    service: &ServiceName,
-    now: Timestamp,
-) -> Result<Vec<String>, Failure> {
-    let Some(meta) = backends.table.service(service).await? else {
-        return Ok(Vec::new());
-    };
-    let known: BTreeSet<_> = backends.table.digests(service).await?.into_iter().collect();
+async fn lost_pushes(backends: &Backends, meta: &Meta, now: Timestamp) -> Result<Vec<String>, Failure> {
+    let known: BTreeSet<_> = backends
+        .table
+        .digests(&meta.service)
+        .await?
+        .into_iter()
+        .collect();
     let mut pushed = backends
         .registry
         .pushed_since(&meta.repository, meta.first_applied_at)

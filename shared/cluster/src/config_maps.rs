@@ -32,7 +32,7 @@ impl Namespace {
         Ok(try_join_all(names.iter().map(read)).await?.into_iter().collect())
     }
 
-    async fn config_map(&self, name: &str) -> Result<Option<ConfigMap>, ClusterError> {
+    pub(crate) async fn config_map(&self, name: &str) -> Result<Option<ConfigMap>, ClusterError> {
         let get = |client| async move {
             Api::<ConfigMap>::namespaced(client, self.name())
                 .get_opt(name)

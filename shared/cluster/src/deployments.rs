@@ -73,7 +73,7 @@ impl Namespace {
         }
     }
 
-    async fn deployment(&self, name: &str) -> Result<Option<Deployment>, ClusterError> {
+    pub(crate) async fn deployment(&self, name: &str) -> Result<Option<Deployment>, ClusterError> {
         let get = |client| async move {
             Api::<Deployment>::namespaced(client, self.name())
                 .get_opt(name)
@@ -83,30 +83,13 @@ impl Namespace {
     }
 
     async fn create_deployment(&self, object: &str, body: &Value) -> Result<Answer, ClusterError> {
-        let parameters = PostParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PostParams::default()
-        };
-        let send = |client: Client| {
-            let parameters = &parameters;
-            async move {
-                let body = serde_json::to_vec(body).map_err(kube::Error::SerdeError)?;
-                let collection = Request::new(Deployment::url_path(&(), Some(self.name())));
-                let request = collection
-                    .create(parameters, body)
-                    .map_err(kube::Error::BuildRequest)?;
-                answer(client.request(strict(request)?).await)
-            }
-        };
+        let send =
+            |client: Client| async move { answer(self.send_creation(client, body, false).await) };
         self.ask(object, send).await
     }
 
     async fn patch_deployment(&self, object: &str, name: &str, patch: Value) -> Result<Answer, ClusterError> {
-        let parameters = PatchParams {
-            field_manager: Some(FIELD_MANAGER.to_owned()),
-            ..PatchParams::default()
-        };
-        let parameters = parameters.validation_strict();
+        let parameters = patch_parameters();
         let patch = Patch::Strategic(patch);
         let send = |client| {
             let (parameters, patch) = (&parameters, &patch);
@@ -119,6 +102,57 @@ impl Namespace {
             }
         };
         self.ask(object, send).await
+    }
+
+    /// What writing a Deployment would make of it, asked of the API server by the very write with `dryRun=All`. The outer
+    /// none is that it would be made; the inner error is why the API server would refuse it.
+    pub(crate) async fn try_deployment(
+        &self,
+        wanted: &WorkloadBundle,
+        is_autoscaled: bool,
+        fence: Fence,
+        found: Option<&Deployment>,
+    ) -> Result<Result<Option<Deployment>, String>, ClusterError> {
+        let object = format!("Deployment {}", wanted.name);
+        let refused = |error| match error {
+            kube::Error::Api(status) if [400, 403, 422].contains(&status.code) => Ok(Err(status.message)),
+            error => Err(error),
+        };
+        let Some(found) = found else {
+            let body = creation(wanted, fence);
+            let send = |client: Client| {
+                let body = &body;
+                async move {
+                    let sent = self.send_creation(client, body, true).await;
+                    sent.map(|_| Ok(None)).or_else(refused)
+                }
+            };
+            return self.ask(&object, send).await;
+        };
+        let patch = Patch::Strategic(patch(wanted, replicas_to_write(wanted, is_autoscaled, found), fence));
+        let parameters = patch_parameters().dry_run();
+        let send = |client| {
+            let (parameters, patch) = (&parameters, &patch);
+            async move {
+                let api = Api::<Deployment>::namespaced(client, self.name());
+                let sent = api.patch(&wanted.name, parameters, patch).await;
+                sent.map(|written| Ok(Some(written))).or_else(refused)
+            }
+        };
+        self.ask(&object, send).await
+    }
+
+    async fn send_creation(&self, client: Client, body: &Value, dry_run: bool) -> kube::Result<Deployment> {
+        let parameters = PostParams {
+            dry_run,
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+        };
+        let body = serde_json::to_vec(body).map_err(kube::Error::SerdeError)?;
+        let collection = Request::new(Deployment::url_path(&(), Some(self.name())));
+        let request = collection
+            .create(&parameters, body)
+            .map_err(kube::Error::BuildRequest)?;
+        client.request(strict(request)?).await
     }
 
     /// Never trust the 200: what came back must carry our fence and our images.
@@ -154,6 +188,14 @@ impl Namespace {
         }
         Ok(())
     }
+}
+
+fn patch_parameters() -> PatchParams {
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    parameters.validation_strict()
 }
 
 fn answer(result: kube::Result<Deployment>) -> kube::Result<Answer> {

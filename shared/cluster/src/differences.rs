@@ -13,7 +13,7 @@ use serde_json::Value;
 use sluice_domain::bundle::WorkloadKind;
 use sluice_domain::difference::{Change, Difference, compare, taken_over};
 use sluice_domain::workload::WorkloadRef;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Requests at a time.
 const AT_ONCE: usize = 8;
@@ -155,6 +155,7 @@ impl Namespace {
                 change: Change::Create,
                 fields: vec![],
                 managers: vec![],
+                taken: BTreeMap::new(),
                 kind,
             })),
         }
@@ -243,11 +244,12 @@ impl Placed<'_> {
 
     fn compared(&self, live: &Value, applied: &Value, around: &Around) -> Option<Difference> {
         let fields = compare(live, applied, self.is_autoscaled(around));
-        let managers = taken_over(live, applied, &around.manager);
-        let is_same = fields.is_empty() && managers.is_empty();
+        let taken = taken_over(live, applied, &around.manager);
+        let is_same = fields.is_empty() && taken.is_empty();
         (!is_same).then(|| Difference {
             fields,
-            managers,
+            managers: taken.keys().cloned().collect(),
+            taken,
             ..self.difference(Change::Change)
         })
     }
@@ -260,6 +262,7 @@ impl Placed<'_> {
             change,
             fields: vec![],
             managers: vec![],
+            taken: BTreeMap::new(),
             note: None,
         }
     }

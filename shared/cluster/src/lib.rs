@@ -11,6 +11,7 @@ mod autoscalers;
 mod config_maps;
 mod connection;
 mod deployments;
+mod bundle_differences;
 mod differences;
 mod error;
 mod fence;

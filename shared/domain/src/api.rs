@@ -3,6 +3,7 @@
 //! One POST of a [`Request`] as JSON to the Function URL, signed with SigV4 (service `lambda`). The answer is an
 //! [`Answer`] with status 200, or a [`Refusal`] with the status of its [`RefusalKind`].
 
+use crate::check::Stage;
 use crate::difference::Difference;
 use crate::environment::{Hold, Phase};
 use crate::ids::{
@@ -12,6 +13,7 @@ use crate::ledger::{Entry, Head};
 use crate::pipeline::{OnDrift, Seconds};
 use crate::promotion::PromotionState;
 use crate::release::Quarantine;
+use crate::service::Removed;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -147,6 +149,51 @@ pub enum Request {
         /// The release.
         release: ReleaseNumber,
     },
+    /// What promoting a release would change.
+    Plan {
+        /// The service.
+        service: ServiceName,
+        /// The environment.
+        environment: EnvironmentName,
+        /// The release; the newest one verified in the environment before, when absent.
+        #[serde(default)]
+        release: Option<ReleaseNumber>,
+    },
+    /// The answer of a webhook's check, given later.
+    Answer {
+        /// The service.
+        service: ServiceName,
+        /// The environment.
+        environment: EnvironmentName,
+        /// The check's name.
+        check: String,
+        /// Whether it passed.
+        passed: bool,
+        /// Why.
+        #[serde(default)]
+        reason: Option<String>,
+        /// The release that was looked at: refused when another one is under way. Whatever is current, when absent.
+        #[serde(default)]
+        release: Option<ReleaseNumber>,
+    },
+    /// Runs the check again that gave no answer and holds the rollout.
+    Retry {
+        /// The service.
+        service: ServiceName,
+        /// The environment.
+        environment: EnvironmentName,
+        /// The release: refused when another one is under way. Whatever is current, when absent.
+        #[serde(default)]
+        release: Option<ReleaseNumber>,
+        /// Why.
+        #[serde(default)]
+        reason: Option<String>,
+    },
+    /// Takes a service out of Sluice's care; its history and its workload stay.
+    Remove {
+        /// The service.
+        service: ServiceName,
+    },
     /// A page of an environment's ledger, oldest first.
     Ledger {
         /// The service.
@@ -189,7 +236,8 @@ pub enum Answer {
         /// Whether there are older ones.
         more: bool,
     },
-    /// To `promote`, `approve`, `reject`, `abort`, `hold`, `unhold`, `quarantine`, `unquarantine`.
+    /// To `promote`, `approve`, `reject`, `abort`, `hold`, `unhold`, `quarantine`, `unquarantine`, `answer`, `retry`,
+    /// `remove`.
     Done {
         /// What happened, in a sentence.
         message: String,
@@ -202,6 +250,8 @@ pub enum Answer {
     },
     /// To `rollback`.
     RolledBack(RollbackAnswer),
+    /// To `plan`.
+    Plan(Box<Plan>),
     /// To `ledger`.
     Ledger {
         /// In order.
@@ -257,6 +307,9 @@ pub struct ServiceStatus {
     pub newest: Option<ReleaseNumber>,
     /// In the pipeline's order.
     pub environments: Vec<EnvironmentStatus>,
+    /// Set while the service is out of Sluice's care.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
 }
 
 /// An environment at a glance.
@@ -274,6 +327,51 @@ pub struct EnvironmentStatus {
     pub hold: Option<Hold>,
     /// The present fence.
     pub fence: Fence,
+    /// The last run of each check of what is being done, or was done last, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckStatus>,
+}
+
+/// The last run of a check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckStatus {
+    /// When it runs.
+    pub stage: Stage,
+    /// Its name.
+    pub name: String,
+    /// The release that it is of.
+    pub release: Option<ReleaseNumber>,
+    /// 1 for the first run.
+    pub attempt: u32,
+    /// How it stands.
+    pub state: CheckState,
+    /// When it was started.
+    pub started_at: Timestamp,
+    /// When it answered, or its time was over.
+    pub answered_at: Option<Timestamp>,
+    /// Until when its answer counts.
+    pub deadline: Timestamp,
+    /// Why it failed or gave no answer.
+    pub reason: Option<String>,
+    /// The last lines that it printed; only of the last one that failed or gave no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+}
+
+/// How a check stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckState {
+    /// It runs.
+    Running,
+    /// A webhook took it, and will answer later.
+    AnswersLater,
+    /// It passed.
+    Passed,
+    /// It failed.
+    Failed,
+    /// It gave no answer.
+    Inconclusive,
 }
 
 /// What runs in an environment.
@@ -285,6 +383,9 @@ pub struct LiveStatus {
     pub digest: Option<Digest>,
     /// Since when.
     pub since: Timestamp,
+    /// Of helm: its revision, where nothing is being done to the environment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u32>,
 }
 
 /// What a holder of the lease is doing.
@@ -302,8 +403,11 @@ pub struct Activity {
     pub deadline: Timestamp,
     /// Its execution, to find it in the console.
     pub execution: ExecutionName,
-    /// Why it restores or is stuck.
+    /// Why it restores, is held or is stuck.
     pub reason: Option<String>,
+    /// Until when it waits for a person, because a check gave no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_until: Option<Timestamp>,
 }
 
 /// A promotion in the queue.
@@ -468,4 +572,22 @@ pub struct Plan {
     pub timeout: Seconds,
     /// How long a rollback may take at worst, before a person is called.
     pub rollback_within: Seconds,
+    /// The least time in which the pods of what a rollback brings back can be replaced; none where nothing says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback_at_least: Option<Seconds>,
+    /// What stands in the way of the promotion, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<String>,
+    /// Who must approve it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<PlanApproval>,
+}
+
+/// Who must approve a promotion.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanApproval {
+    /// Who may.
+    pub approvers: Vec<PersonName>,
+    /// How many must.
+    pub quorum: u32,
 }

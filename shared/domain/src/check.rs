@@ -151,6 +151,7 @@ pub fn start(
     rollout.step = Some(step);
     rollout.asked_again = false;
     rollout.held_until = None;
+    rollout.reason = None;
     rollout.checks.push(CheckRun {
         stage,
         name: check.name.clone(),
@@ -204,6 +205,72 @@ pub fn answer(
     let named = format!("{} {}", run.stage, run.name);
     let reason = why.map_or_else(|| named.clone(), |why| format!("{named}: {why}"));
     Some(record(rollout, event, reason))
+}
+
+/// What a later answer of a check came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Later {
+    /// It is the check's answer now, for the ledger.
+    Recorded(Record),
+    /// It was the check's answer before.
+    Before,
+}
+
+/// Records the answer of a webhook's check that comes by another way: the first answer counts, and the same one again is
+/// fine. The error is why it does not count.
+pub fn answer_later(
+    environment: &mut Environment,
+    spec: &EnvironmentSpec,
+    name: &str,
+    verdict: &Verdict,
+    by: &str,
+    now: Timestamp,
+) -> Result<Later, String> {
+    let place = environment.name.clone();
+    let none = || format!("check {name} was not run for what is done to {place}");
+    let rollout = environment.rollout.as_ref().ok_or_else(none)?;
+    let run = rollout.checks.iter().rev().find(|run| run.name == name);
+    let run = run.ok_or_else(none)?.clone();
+    let what = format!("{} {name}", run.stage);
+    match &run.answer {
+        Some(said) if is_same(said, verdict) => return Ok(Later::Before),
+        Some(Verdict::Inconclusive(why)) => {
+            return Err(format!("{what} gave no answer while it counted: {why}"));
+        }
+        Some(said) => return Err(format!("{what} was answered before: {}", told(said))),
+        None => {}
+    }
+    if environment.under_way().is_none() {
+        return Err(format!("what {what} was run for is over"));
+    }
+    let check = run.stage.of(spec).iter().find(|check| check.name == name);
+    if !check.is_some_and(|check| matches!(check.run, CheckAction::Webhook { .. })) {
+        return Err(format!("{what} is no webhook: it answers by itself"));
+    }
+    if now >= run.deadline {
+        return Err(format!("the time of {what} was over at {}", run.deadline));
+    }
+    let record = answer(environment, &run, verdict.clone(), None, now).ok_or_else(none)?;
+    Ok(Later::Recorded(Record {
+        by: by.to_owned(),
+        ..record
+    }))
+}
+
+/// Passed is passed, and failed is failed, whatever the reason.
+fn is_same(one: &Verdict, other: &Verdict) -> bool {
+    matches!(
+        (one, other),
+        (Verdict::Passed, Verdict::Passed) | (Verdict::Failed(_), Verdict::Failed(_))
+    )
+}
+
+fn told(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Passed => "it passed".to_owned(),
+        Verdict::Failed(why) => format!("it failed: {why}"),
+        Verdict::Inconclusive(why) => format!("it gave no answer: {why}"),
+    }
 }
 
 /// Notes that a webhook took a run and answers later; false where that run has an answer, or is not the one that runs.

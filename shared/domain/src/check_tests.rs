@@ -1,5 +1,5 @@
 //! Checks: where they stand, and what is recorded of them.
-#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
 use super::*;
 use crate::environment::{Environment, Phase};
 use crate::pipeline::{CheckAction, Seconds};
@@ -217,4 +217,44 @@ fn running_again_is_for_what_gave_no_answer() {
     assert!(refused(&mut environment).contains("no check"));
     let mut idle = with_completed(&[1]);
     assert!(refused(&mut idle).contains("nothing is being done"));
+}
+
+#[test]
+fn a_later_answer_counts_once_and_only_of_a_webhook_that_is_asked() {
+    let mut spec = with_checks();
+    let (url, secret, answered_by) = ("https://checks.example.com".into(), "arn".into(), Vec::new());
+    spec.verify[0].run = CheckAction::Webhook {
+        url,
+        secret,
+        answered_by,
+    };
+    let say = |environment: &mut Environment, name: &str, verdict: &Verdict, second: i64| {
+        answer_later(environment, &spec, name, verdict, "ana", at(second))
+    };
+    let failed = Verdict::Failed("no".into());
+    let mut environment = rolling(with_completed(&[1]), 2, Phase::Rolling);
+    let refused = say(&mut environment, "integration", &Verdict::Passed, 0).unwrap_err();
+    assert!(refused.contains("was not run"), "{refused}");
+    run(&mut environment, Stage::Before, "migrate", 1, 0);
+    let refused = say(&mut environment, "migrate", &Verdict::Passed, 1).unwrap_err();
+    assert!(refused.contains("no webhook"), "{refused}");
+    run(&mut environment, Stage::Verify, "integration", 1, 0);
+    let refused = say(&mut environment.clone(), "integration", &failed, 300).unwrap_err();
+    assert!(refused.contains("was over at"), "{refused}");
+    let Later::Recorded(record) = say(&mut environment, "integration", &failed, 1).unwrap() else {
+        panic!()
+    };
+    assert_eq!((record.event, record.by.as_str()), (Event::CheckFailed, "ana"));
+    assert_eq!(
+        say(&mut environment, "integration", &failed, 2),
+        Ok(Later::Before)
+    );
+    // Also when all is over.
+    environment.lease = None;
+    assert_eq!(
+        say(&mut environment, "integration", &failed, 900),
+        Ok(Later::Before)
+    );
+    let refused = say(&mut environment, "integration", &Verdict::Passed, 2).unwrap_err();
+    assert_eq!(refused, "verify integration was answered before: it failed: no");
 }

@@ -23,6 +23,9 @@ pub struct Difference {
     pub fields: Vec<FieldChange>,
     /// Other field managers whose fields would be taken over.
     pub managers: Vec<String>,
+    /// Which fields these are, by manager.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub taken: BTreeMap<String, Vec<String>>,
     /// Why this is not all that can be said, or will not come to pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -236,9 +239,9 @@ fn joined(path: &str, key: &str) -> String {
     }
 }
 
-/// The managers that own less in the object as it would be than in the object as it is, because `ours` owns it then: by
+/// The fields of which other managers own less in the object as it would be than in the object as it is, because `ours` owns it then: by
 /// both objects' `metadata.managedFields` (Kubernetes, Server-Side Apply, "Field management").
-pub fn taken_over(live: &Value, wanted: &Value, ours: &str) -> Vec<String> {
+pub fn taken_over(live: &Value, wanted: &Value, ours: &str) -> BTreeMap<String, Vec<String>> {
     let before = owners(live);
     let after = owners(wanted);
     let our_fields: BTreeSet<&String> = after
@@ -246,21 +249,44 @@ pub fn taken_over(live: &Value, wanted: &Value, ours: &str) -> Vec<String> {
         .filter(|((manager, _), _)| manager == ours)
         .flat_map(|(_, fields)| fields)
         .collect();
-    let loses = |(key, fields): (&(String, String), &BTreeSet<String>)| {
+    let mut taken: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (key, fields) in before.iter().filter(|((manager, _), _)| manager != ours) {
         let left = after.get(key);
         let lost = fields
             .iter()
             .filter(|field| left.is_none_or(|left| !left.contains(*field)));
-        lost.into_iter()
-            .any(|field| our_fields.contains(field))
-            .then(|| key.0.clone())
-    };
-    let others = before.iter().filter(|((manager, _), _)| manager != ours);
-    others
-        .filter_map(loses)
-        .collect::<BTreeSet<_>>()
-        .into_iter()
-        .collect()
+        let lost: Vec<String> = lost
+            .filter(|field| our_fields.contains(field))
+            .map(|field| readable(field))
+            .collect();
+        if !lost.is_empty() {
+            taken.entry(key.0.clone()).or_default().extend(lost);
+        }
+    }
+    taken
+}
+
+/// `\0f:spec\0f:containers\0k:{"name":"api"}\0f:image` as `spec.containers[api].image` (Kubernetes, FieldsV1).
+fn readable(leaf: &str) -> String {
+    let mut path = String::new();
+    for part in leaf.split('\u{0}').filter(|part| !part.is_empty() && *part != ".") {
+        match part.split_once(':') {
+            Some(("f", key)) => path = joined(&path, key),
+            Some(("k", keys)) => path.push_str(&format!("[{}]", key_of(keys))),
+            _ => path.push_str(&format!("[{}]", part.trim_start_matches("v:"))),
+        }
+    }
+    path
+}
+
+fn key_of(keys: &str) -> String {
+    let parsed: Option<Map<String, Value>> = serde_json::from_str(keys).ok();
+    let Some(keys) = parsed else { return keys.to_owned() };
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match keys.get("name") {
+        Some(name) => text(name),
+        None => keys.values().map(text).collect::<Vec<_>>().join(" "),
+    }
 }
 
 /// The paths of the fields that each manager owns, by manager and operation.

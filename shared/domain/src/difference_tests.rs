@@ -119,18 +119,18 @@ fn who_loses_fields_to_us_is_named() {
         entry("helm", "Update", image.clone()),
     ]));
     for (wanted, taken) in [
-        (live.clone(), vec![]),
+        (live.clone(), ""),
         (
             object(json!([
                 entry("helm", "Apply", image.clone()),
                 entry("kubectl-set", "Update", replicas.clone()),
                 entry("hpa", "Update", replicas.clone()),
             ])),
-            vec!["kubectl-set"],
+            "kubectl-set: spec.image",
         ),
         (
             object(json!([entry("helm", "Apply", both)])),
-            vec!["hpa", "kubectl-set"],
+            "hpa: spec.replicas; kubectl-set: spec.image spec.replicas",
         ),
         // Gone with nobody after them.
         (
@@ -139,10 +139,29 @@ fn who_loses_fields_to_us_is_named() {
                 "Apply",
                 json!({"f:spec": {"f:other": {}}})
             )])),
-            vec![],
+            "",
         ),
     ] {
-        assert_eq!(taken_over(&live, &wanted, "helm"), taken);
+        let found: Vec<String> = taken_over(&live, &wanted, "helm")
+            .into_iter()
+            .map(|(manager, fields)| format!("{manager}: {}", fields.join(" ")))
+            .collect();
+        assert_eq!(found.join("; "), taken);
+    }
+}
+
+#[test]
+fn a_field_that_is_taken_over_is_named_as_a_changed_one_is() {
+    for (leaf, path) in [
+        (
+            "\0f:spec\0f:containers\0k:{\"name\":\"api\"}\0f:image",
+            "spec.containers[api].image",
+        ),
+        ("\0f:spec\0f:ports\0k:{\"port\":80,\"protocol\":\"TCP\"}\0.", "spec.ports[80 TCP]"),
+        ("\0f:metadata\0f:finalizers\0v:\"a/b\"", "metadata.finalizers[\"a/b\"]"),
+        ("\0f:metadata\0f:labels\0f:a/b", "metadata.labels[a/b]"),
+    ] {
+        assert_eq!(readable(leaf), path);
     }
 }
 

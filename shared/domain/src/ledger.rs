@@ -98,6 +98,8 @@ pub enum Event {
     Quarantined,
     /// A release may be again.
     Unquarantined,
+    /// The service was taken out of Sluice's care: nothing was done to what runs.
+    ServiceRemoved,
 }
 
 /// What is to be recorded; number, time and hashes are added by [`append`].

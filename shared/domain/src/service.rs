@@ -19,13 +19,26 @@ pub struct Meta {
     /// The release that was pushed last, which need not have the highest number.
     #[serde(default)]
     pub newest: Option<Newest>,
-    /// When the service was first applied: what was pushed before is the repository's past, and no release.
+    /// When the service was first applied, or applied again after it was removed: what was pushed before is the
+    /// repository's past, and no release.
     pub first_applied_at: Timestamp,
     /// The environments of the current pipeline version, in order, then those of older versions that still have a state.
     pub environments: Vec<EnvironmentName>,
+    /// Set while the service is out of Sluice's care: nothing is delivered for it until it is applied again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Removed>,
     /// The item's version in the table; 0 before it is stored.
     #[serde(default)]
     pub v: u64,
+}
+
+/// When and by whom a service was taken out of Sluice's care.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removed {
+    /// Who did: a person of the pipeline, else the caller's ARN.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// The release that was pushed last.
@@ -78,6 +91,16 @@ pub struct RollbackRequest {
 }
 
 impl Meta {
+    /// Why nothing is delivered for it, in a sentence; none while it is in Sluice's care.
+    pub fn out_of_care(&self) -> Option<String> {
+        let Removed { by, at } = self.removed.as_ref()?;
+        let on = at.strftime("%Y-%m-%d at %H:%M UTC");
+        Some(format!(
+            "{} was removed from Sluice's care on {on} by {by}",
+            self.service
+        ))
+    }
+
     /// The number of the next release, where there is one left.
     pub fn next_number(&self) -> Option<ReleaseNumber> {
         self.last_number.checked_add(1).map(ReleaseNumber)

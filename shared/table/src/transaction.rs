@@ -128,14 +128,23 @@ impl Transaction {
         self.create(meta).create(&row).create(&listed)
     }
 
-    /// Writes a service whose repository is another than `before`, where it is, and moves the row that leads to it.
+    /// Writes a service as it comes after `before`, with the row that leads to it from its repository: it moves with the
+    /// repository, goes when the service is removed, and comes back with it.
     pub fn update_service(&mut self, meta: &Meta, before: &Meta) -> &mut Self {
-        if meta.repository != before.repository {
-            let row = |meta: &Meta| RepositoryRow {
-                repository: meta.repository.clone(),
-                service: meta.service.clone(),
-            };
-            self.remove(&row(before)).create(&row(meta));
+        let row = |meta: &Meta| {
+            let (repository, service) = (meta.repository.clone(), meta.service.clone());
+            meta.removed
+                .is_none()
+                .then_some(RepositoryRow { repository, service })
+        };
+        let (now, then) = (row(meta), row(before));
+        if now != then {
+            if let Some(then) = then {
+                self.remove(&then);
+            }
+            if let Some(now) = now {
+                self.create(&now);
+            }
         }
         self.update(meta)
     }

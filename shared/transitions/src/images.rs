@@ -73,6 +73,9 @@ async fn record_once(
     let Some(mut meta) = table.service(service).await? else {
         return Ok((Recorded::Ignored(format!("{service} was never applied")), None));
     };
+    if let Some(removed) = meta.out_of_care() {
+        return Ok((Recorded::Ignored(removed), None));
+    }
     if let Some(known) = table.release_by_digest(service, &image.digest).await? {
         return Ok((Recorded::Known(service.clone(), known.number), None));
     }

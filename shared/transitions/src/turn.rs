@@ -43,7 +43,8 @@ pub async fn look(
     let spec = spec_of(&pipeline, environment)?.clone();
     let its_turn = !promotion.state.is_final() && turn::not_yet(&promotion, &state).is_none();
     let gates = if its_turn {
-        check(backends, &pipeline, &promotion, &state).await?
+        let release = load_release(backends, service, promotion.id.release).await?;
+        gates_of(backends, &pipeline, &release, &state).await?
     } else {
         Vec::new()
     };
@@ -121,21 +122,21 @@ pub async fn answer(backends: &Backends, look: &Look, now: Timestamp) -> Result<
     })
 }
 
-async fn check(
+/// What each gate says of bringing a release into an environment. The pipeline is the version that the release keeps.
+pub async fn gates_of(
     backends: &Backends,
     pipeline: &Pipeline,
-    promotion: &Promotion,
+    release: &Release,
     environment: &Environment,
 ) -> Result<Vec<GateResult>, Failure> {
-    let release = load_release(backends, &promotion.service, promotion.id.release).await?;
-    let image = image_of(backends, pipeline, &release).await?;
-    let before = match pipeline.before(&promotion.environment) {
-        Some(before) => Some((&before.name, verified(backends, &release, &before.name).await?)),
+    let image = image_of(backends, pipeline, release).await?;
+    let before = match pipeline.before(&environment.name) {
+        Some(before) => Some((&before.name, verified(backends, release, &before.name).await?)),
         None => None,
     };
     let rollback = rollback_target(backends, pipeline, environment).await?;
     Ok(gates::check(&Evidence {
-        release: &release,
+        release,
         image: image.as_ref(),
         before,
         rollback,

@@ -43,7 +43,8 @@ pub fn meta(service: &ServiceName) -> Meta {
         last_number: 0,
         newest: None,
         first_applied_at: at(0),
-        environments: vec![environment("dev"), environment("production")],
+        removed: None,
+            environments: vec![environment("dev"), environment("production")],
         v: 0,
     }
 }

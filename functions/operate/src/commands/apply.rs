@@ -161,6 +161,7 @@ async fn publish_first(
         newest: None,
         first_applied_at: whole_second(now),
         environments: names.clone(),
+        removed: None,
         v: 0,
     };
     let mut transaction = Transaction::new();
@@ -200,23 +201,31 @@ async fn publish_next(
     let status = format!("sluice status {}", pipeline.service);
     authorise(&caller, Action::Apply, None, &old).map_err(|why| not_authorised(&why, status))?;
     may_apply(&old, pipeline, caller_arn, &door.account).map_err(denied)?;
-    if before.meta.pipeline == *hash {
+    let comes_back = before.meta.removed.is_some();
+    if before.meta.pipeline == *hash && !comes_back {
         return Ok(Published {
             changed: false,
             approval_changed: Vec::new(),
         });
     }
     let approval_changed = approval_changes(&old, pipeline);
+    let place = match before.meta.pipeline == *hash {
+        true => String::new(),
+        false => format!(" takes the place of {}", before.meta.pipeline.short()),
+    };
+    let back = match comes_back {
+        true => "; the service is in Sluice's care again",
+        false => "",
+    };
     let reason = format!(
-        "version {} takes the place of {}{}",
+        "version {}{place}{}{back}",
         hash.short(),
-        before.meta.pipeline.short(),
         told(&approval_changed)
     );
     let by = who(&caller);
     let mut transaction = Transaction::new();
     let environments = touched(&old, pipeline, &before);
-    transaction.update_service(&meta_after(&before, pipeline, hash), &before.meta);
+    transaction.update_service(&meta_after(&before, pipeline, hash, now), &before.meta);
     add_records(&mut transaction, environments, &record_of(&by, reason), now);
     add_version(door, &mut transaction, ready, by, now).await?;
     transaction.commit(&door.backends.table).await?;
@@ -255,7 +264,8 @@ fn touched(old: &Pipeline, new: &Pipeline, before: &Overview) -> Vec<Environment
 }
 
 /// The new version's environments in order, then older ones that still have a state.
-fn meta_after(before: &Overview, pipeline: &Pipeline, hash: &Hash) -> Meta {
+/// One that was removed comes back; what was pushed meanwhile is no release.
+fn meta_after(before: &Overview, pipeline: &Pipeline, hash: &Hash, now: Timestamp) -> Meta {
     let has_state = |name: &&EnvironmentName| {
         before
             .environments
@@ -272,6 +282,11 @@ fn meta_after(before: &Overview, pipeline: &Pipeline, hash: &Hash) -> Meta {
         repository: pipeline.source.repository.clone(),
         pipeline: hash.clone(),
         environments: names_of(pipeline).chain(older).cloned().collect(),
+        first_applied_at: match before.meta.removed {
+            Some(_) => whole_second(now),
+            None => before.meta.first_applied_at,
+        },
+        removed: None,
         ..before.meta.clone()
     }
 }

@@ -1,12 +1,17 @@
 //! The commands, one module for each group.
 
 pub mod abort;
+pub mod answer;
 pub mod apply;
+mod checks;
 pub mod history;
 pub mod hold;
 pub mod ledger;
+pub mod plan;
 pub mod promote;
 pub mod quarantine;
+pub mod remove;
+pub mod retry;
 pub mod rollback;
 pub mod status;
 pub mod vote;

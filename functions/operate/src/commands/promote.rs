@@ -3,7 +3,7 @@
 use super::done;
 use crate::door::Door;
 use crate::error::{OperateError, not_authorised, refused};
-use crate::place::{Known, Place, known, no_environment, release};
+use crate::place::{Known, Place, in_care, known, no_environment, release};
 use jiff::Timestamp;
 use sluice_domain::api::Answer;
 use sluice_domain::approval::names;
@@ -26,6 +26,7 @@ pub async fn run(
     now: Timestamp,
 ) -> Result<Answer, OperateError> {
     let known = known(door, caller_arn, &at.service).await?;
+    in_care(&known.meta)?;
     let spec = known.pipeline.environment(&at.environment);
     let spec = spec.ok_or_else(|| no_environment(at, &current_names(&known.pipeline)))?;
     authorise(&known.caller, Action::Promote, Some(spec), &known.pipeline)
@@ -70,7 +71,8 @@ fn current_names(pipeline: &Pipeline) -> Vec<sluice_domain::ids::EnvironmentName
         .collect()
 }
 
-fn not_in_its_pipeline(at: &Place, release: &Release) -> OperateError {
+/// The version that the release keeps does not know the environment.
+pub fn not_in_its_pipeline(at: &Place, release: &Release) -> OperateError {
     let message = format!(
         "{}{} keeps the pipeline version that it started with ({}), which has no environment {}. \
          An image pushed now gets the current version.",
@@ -83,7 +85,7 @@ fn not_in_its_pipeline(at: &Place, release: &Release) -> OperateError {
 }
 
 /// The newest release that may go on into the environment: by the time of its push, and not by its number.
-async fn newest(door: &Door, at: &Place, known: &Known) -> Result<Release, OperateError> {
+pub async fn newest(door: &Door, at: &Place, known: &Known) -> Result<Release, OperateError> {
     let status = format!("sluice status {}", at.service);
     let Some(before) = known.pipeline.before(&at.environment) else {
         let newest = known.meta.newest.as_ref();
@@ -122,7 +124,7 @@ fn by_push(completed: &[Completed]) -> Vec<ReleaseNumber> {
 }
 
 /// What the release and the environment say against it.
-fn stands_against(at: &Place, release: &Release, environment: &Environment) -> Option<OperateError> {
+pub fn stands_against(at: &Place, release: &Release, environment: &Environment) -> Option<OperateError> {
     let (place, number) = (&at.environment, release.number);
     let name = format!("{}{number}", at.service);
     if let Some(quarantine) = &release.quarantine {

@@ -3,7 +3,7 @@
 use super::done;
 use crate::door::Door;
 use crate::error::{OperateError, deciding, not_authorised};
-use crate::place::{Known, Place, known, release, who};
+use crate::place::{Known, Place, in_care, known, release, who};
 use crate::waking::wake_each;
 use jiff::Timestamp;
 use sluice_domain::api::Answer;
@@ -92,6 +92,7 @@ async fn permitted(
     action: Action,
 ) -> Result<Known, OperateError> {
     let known = known(door, caller_arn, service).await?;
+    in_care(&known.meta)?;
     let allowed = authorise(&known.caller, action, None, &known.pipeline);
     allowed.map_err(|why| not_authorised(&why, format!("sluice status {service}")))?;
     Ok(known)

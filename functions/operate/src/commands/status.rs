@@ -1,10 +1,12 @@
 //! `status`: what runs where, and what is under way. One question for each service, and one for each promotion that
 //! waits; none of them costs more as history grows.
 
+use super::checks::{checks, with_log};
 use crate::door::Door;
 use crate::error::{OperateError, not_found};
 use futures::stream::{self, StreamExt, TryStreamExt};
-use sluice_domain::api::{Activity, Answer, EnvironmentStatus, LiveStatus, ServiceStatus, WaitingStatus};
+use sluice_domain::api::{
+    Activity, Answer, CheckStatus, EnvironmentStatus, LiveStatus, ServiceStatus, WaitingStatus};
 use sluice_domain::environment::{Environment, Rollout, RolloutKind};
 use sluice_domain::ids::{EnvironmentName, Hash, PersonName, PromotionId, ServiceName};
 use sluice_domain::pipeline::{ApprovalSpec, Pipeline};
@@ -65,7 +67,9 @@ async fn of_service(door: &Door, service: &ServiceName) -> Result<Option<Service
         for id in in_the_queue(&state) {
             waiting.extend(look_at(door, &mut pipelines, &state, id).await?);
         }
-        shown.push(of_environment(state, waiting));
+        let mut checks = checks(&state);
+        with_log(&door.backends.table, &state, &mut checks).await?;
+        shown.push(of_environment(state, waiting, checks));
     }
     Ok(Some(ServiceStatus {
         service: meta.service,
@@ -73,6 +77,7 @@ async fn of_service(door: &Door, service: &ServiceName) -> Result<Option<Service
         pipeline: meta.pipeline,
         newest: meta.newest.map(|newest| newest.number),
         environments: shown,
+        removed: meta.removed,
     }))
 }
 
@@ -159,14 +164,24 @@ fn waiting(promotion: &Promotion, asked: Option<&ApprovalSpec>) -> WaitingStatus
     }
 }
 
-fn of_environment(state: Environment, waiting: Vec<WaitingStatus>) -> EnvironmentStatus {
+fn of_environment(
+    state: Environment,
+    waiting: Vec<WaitingStatus>,
+    checks: Vec<CheckStatus>,
+) -> EnvironmentStatus {
+    // While something is done, what helm was last told may be of what comes.
+    let calm = state.lease.is_none();
+    let helm = state.helm.as_ref().filter(|_| calm);
+    let revision = helm.and_then(|run| run.revision);
     EnvironmentStatus {
+        checks,
         activity: state.under_way().map(activity),
         name: state.name,
         live: state.live.map(|live| LiveStatus {
             release: live.release,
             digest: live.digest,
             since: live.since,
+            revision,
         }),
         waiting,
         hold: state.hold,
@@ -188,6 +203,7 @@ fn activity(rollout: &Rollout) -> Activity {
         deadline: rollout.deadline,
         execution: rollout.owner.clone(),
         reason: rollout.reason.clone(),
+        held_until: rollout.held_until,
     }
 }
 
@@ -223,7 +239,7 @@ mod tests {
             Phase::Rolling,
         );
         assert_eq!(in_the_queue(&state), [id(43, 1)]);
-        insta::assert_json_snapshot!(of_environment(state, Vec::new()));
+        insta::assert_json_snapshot!(of_environment(state, Vec::new(), Vec::new()));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Who may do what. Every door asks here; IAM decided before whether the caller gets to a door at all.
 
-use super::{EnvironmentSpec, Pipeline};
+use super::{CheckAction, CheckSpec, EnvironmentSpec, Pipeline};
 use crate::ids::{EnvironmentName, PersonName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -30,13 +30,19 @@ pub enum Action {
     Quarantine,
     /// Take that back.
     Unquarantine,
+    /// Give the answer of a webhook's check that comes later; whom the check names instead, [`may_answer`] decides.
+    Answer,
+    /// Have a check that gave no answer run again.
+    Retry,
+    /// Take the service out of Sluice's care.
+    Remove,
     /// Look.
     Read,
 }
 
 impl Action {
     /// All of them.
-    pub const ALL: [Action; 11] = [
+    pub const ALL: [Action; 14] = [
         Action::Apply,
         Action::Promote,
         Action::Approve,
@@ -47,6 +53,9 @@ impl Action {
         Action::Unhold,
         Action::Quarantine,
         Action::Unquarantine,
+        Action::Answer,
+        Action::Retry,
+        Action::Remove,
         Action::Read,
     ];
 
@@ -63,6 +72,9 @@ impl Action {
             Action::Unhold => "unhold",
             Action::Quarantine => "quarantine",
             Action::Unquarantine => "unquarantine",
+            Action::Answer => "answer",
+            Action::Retry => "retry",
+            Action::Remove => "remove",
             Action::Read => "status",
         }
     }
@@ -71,10 +83,14 @@ impl Action {
         match self {
             Action::Apply | Action::Read => Needs::Nothing,
             Action::Approve | Action::Reject => Needs::Approver,
-            Action::Promote | Action::Abort | Action::RollBack | Action::Hold | Action::Unhold => {
-                Needs::Operator
-            }
-            Action::Quarantine | Action::Unquarantine => Needs::OperatorEverywhere,
+            Action::Promote
+            | Action::Abort
+            | Action::RollBack
+            | Action::Hold
+            | Action::Unhold
+            | Action::Answer
+            | Action::Retry => Needs::Operator,
+            Action::Quarantine | Action::Unquarantine | Action::Remove => Needs::OperatorEverywhere,
         }
     }
 }
@@ -86,6 +102,7 @@ enum Needs {
     Operator,
     /// A quarantine closes, and its end opens, every environment at once, rollbacks included. An operator of dev
     /// must not be able to take production's rollback target away, nor to let through what production's operators shut out.
+    /// A removal ends every environment's deliveries.
     OperatorEverywhere,
 }
 
@@ -154,6 +171,8 @@ pub enum DeniedReason {
     NotOperator,
     /// The environment lists approvers, and the caller is none.
     NotApprover,
+    /// The check lists who answers it, and the caller is not among them.
+    NotAnswering,
     /// The environment asks for no approval.
     NoApproval,
     /// An approval is of one environment, and none was named.
@@ -184,6 +203,12 @@ impl fmt::Display for Denied {
                     "{caller} may not {action}: approvers of {place} are {people}. Ask one of them to do it"
                 )
             }
+            DeniedReason::NotAnswering => {
+                write!(
+                    f,
+                    "{caller} may not {action}: this check of {place} is answered by {people}. Ask one of them to do it"
+                )
+            }
             DeniedReason::NoApproval => {
                 write!(f, "{place} asks for no approval: there is nothing to {action}")
             }
@@ -211,6 +236,26 @@ pub fn authorise(
         (Needs::Operator, None) | (Needs::OperatorEverywhere, _) => {
             pipeline.environments.iter().try_for_each(each)
         }
+    }
+}
+
+/// Whether the caller may answer a check: one of its `answered_by`, or an operator where it names nobody. The check is the
+/// one of the pipeline version that the rollout works by, and the caller must be known by that one.
+pub fn may_answer(
+    caller: &Caller,
+    check: &CheckSpec,
+    environment: &EnvironmentSpec,
+    pipeline: &Pipeline,
+) -> Result<(), Denied> {
+    match &check.run {
+        CheckAction::Webhook { answered_by, .. } if !answered_by.is_empty() => {
+            if caller.is_one_of(answered_by) {
+                return Ok(());
+            }
+            let (spec, reason) = (Some(environment), DeniedReason::NotAnswering);
+            Err(denied(caller, Action::Answer, spec, reason, answered_by))
+        }
+        _ => authorise(caller, Action::Answer, Some(environment), pipeline),
     }
 }
 

@@ -11,7 +11,7 @@ const GRACE_DEFAULT: u64 = 30;
 /// Faults where even a rollout in which every pod is ready at once takes longer than allowed; a warning where a pod may
 /// take longer to stop than a rollback may take.
 pub(super) fn check(document: &Document, spec: &EnvironmentSpec) -> Vec<Fault> {
-    let least = Seconds(least_time(&document.value));
+    let least = Seconds(least(&document.value));
     let name = text_at(&document.value, "/metadata/name").unwrap_or_default();
     let mut found = Vec::new();
     for (what, limit) in [
@@ -45,9 +45,22 @@ pub(super) fn check(document: &Document, spec: &EnvironmentSpec) -> Vec<Fault> {
     found
 }
 
+/// The least time in which every pod of a Deployment with this manifest and so many replicas (none: as many as the
+/// manifest says) can be replaced; none where nothing in it says so.
+pub fn least_time(deployment: &Value, replicas: Option<i32>) -> Option<Seconds> {
+    let mut deployment = deployment.clone();
+    let spec = deployment.get_mut("spec").and_then(Value::as_object_mut)?;
+    if let Some(replicas) = replicas {
+        spec.insert("replicas".to_owned(), replicas.into());
+    }
+    Some(least(&deployment))
+        .filter(|seconds| *seconds > 0)
+        .map(Seconds)
+}
+
 /// The least time, in seconds, in which every pod can be replaced: batches of `maxSurge + maxUnavailable` pods, each
 /// ready for `minReadySeconds` before the next. Without minReadySeconds nothing can be said.
-fn least_time(deployment: &Value) -> u64 {
+fn least(deployment: &Value) -> u64 {
     let number = |pointer: &str| deployment.pointer(pointer).and_then(Value::as_u64);
     let ready = number("/spec/minReadySeconds").unwrap_or(0);
     let replicas = number("/spec/replicas").unwrap_or(1).max(1);
@@ -104,7 +117,16 @@ mod tests {
             ),
         ];
         for (deployment, wanted) in table {
-            assert_eq!(least_time(&deployment), wanted, "{deployment}");
+            assert_eq!(least(&deployment), wanted, "{deployment}");
         }
+    }
+
+    #[test]
+    fn replicas_of_their_own_count_and_without_ready_seconds_nothing_is_said() {
+        let one = json!({"spec": {"minReadySeconds": 10, "replicas": 1}});
+        assert_eq!(least_time(&one, None), Some(Seconds(10)));
+        assert_eq!(least_time(&one, Some(4)), Some(Seconds(20)));
+        assert_eq!(least_time(&json!({"spec": {"template": {}}}), Some(4)), None);
+        assert_eq!(least_time(&json!({}), Some(4)), None);
     }
 }

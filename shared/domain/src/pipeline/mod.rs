@@ -42,7 +42,8 @@ mod yaml;
 mod tests;
 
 pub use approval_changes::{ApplyDenied, approval_changes, may_apply};
-pub use authorise::{Action, Caller, Denied, DeniedReason, authorise};
+pub use authorise::{Action, Caller, Denied, DeniedReason, authorise, may_answer};
+pub use budget::least_time;
 pub use chart::{ChartFile, IgnoreError, IgnoreRules, pack_chart};
 pub use fault::{Fault, FaultKind, Faults};
 pub use model::{

@@ -142,7 +142,8 @@ fn an_environment_that_leaves_keeps_its_state_and_is_told() {
         last_number: 7,
         newest: None,
         first_applied_at: at(0),
-        environments: vec![env("dev"), env("staging"), env("qa"), env("old")],
+        removed: None,
+            environments: vec![env("dev"), env("staging"), env("qa"), env("old")],
         v: 3,
     };
     let environments = vec![environment("dev"), environment("qa"), environment("old")];
@@ -151,7 +152,7 @@ fn an_environment_that_leaves_keeps_its_state_and_is_told() {
         pipeline(&["dev", "staging", "qa"]),
         pipeline(&["dev", "production"]),
     );
-    let after = meta_after(&before, &new, &hash(2));
+    let after = meta_after(&before, &new, &hash(2), at(9));
     assert_eq!(
         after.environments,
         [env("dev"), env("production"), env("qa"), env("old")]

@@ -1,6 +1,6 @@
 //! Who may do what: every action, every person.
 
-use super::super::{Action, Caller, DeniedReason, authorise};
+use super::super::{Action, Caller, CheckAction, CheckSpec, DeniedReason, Seconds, authorise, may_answer};
 use super::{FULL, OWN, arn, environment, golden, person, pipeline, with};
 
 /// Ana approves and operates production, Ben approves, Cara operates; Dora is nobody.
@@ -19,6 +19,9 @@ fn each_action_is_for_those_whom_the_environment_names() {
         (Action::Unhold, "ana cara"),
         (Action::Quarantine, "ana cara"),
         (Action::Unquarantine, "ana cara"),
+        (Action::Answer, "ana cara"),
+        (Action::Retry, "ana cara"),
+        (Action::Remove, "ana cara"),
         (Action::Read, "ana ben cara dora"),
     ];
     assert_eq!(table.map(|(action, _)| action), Action::ALL);
@@ -70,6 +73,7 @@ fn what_is_meant_for_all_environments_needs_all_their_operators() {
     for (action, spec) in [
         (Action::Quarantine, Some(dev)),
         (Action::Unquarantine, None),
+        (Action::Remove, Some(dev)),
         (Action::Hold, None),
     ] {
         for (name, wanted) in [("ana", Some("dev")), ("ben", Some("production")), ("cara", None)] {
@@ -88,6 +92,37 @@ fn an_approval_is_of_one_environment() {
     let ana = Caller::of(&pipeline, &arn("ana"), OWN);
     let denied = authorise(&ana, Action::Approve, None, &pipeline).unwrap_err();
     assert_eq!(denied.reason, DeniedReason::NoEnvironment);
+}
+
+/// Whom a check names answers it, and nobody else; an operator where it names nobody.
+#[test]
+fn a_check_is_answered_by_whom_it_names() {
+    let pipeline = pipeline(FULL);
+    let production = pipeline.environment(&environment("production")).unwrap();
+    let check = |answered_by: Vec<_>| CheckSpec {
+        name: "load-test".into(),
+        timeout: Seconds(300),
+        run: CheckAction::Webhook {
+            url: "https://checks.example.com".into(),
+            secret: "arn".into(),
+            answered_by,
+        },
+    };
+    for (answered_by, wanted) in [(vec![], "ana cara"), (vec![person("ben")], "ben")] {
+        let check = check(answered_by);
+        let may = |name: &&str| {
+            let caller = Caller::of(&pipeline, &arn(name), OWN);
+            may_answer(&caller, &check, production, &pipeline).is_ok()
+        };
+        let allowed: Vec<&str> = ["ana", "ben", "cara", "dora"].into_iter().filter(may).collect();
+        assert_eq!(allowed.join(" "), wanted);
+    }
+    let ana = Caller::of(&pipeline, &arn("ana"), OWN);
+    let denied = may_answer(&ana, &check(vec![person("ben")]), production, &pipeline).unwrap_err();
+    assert!(
+        denied.to_string().contains("answered by ben"),
+        "{denied}"
+    );
 }
 
 #[test]
