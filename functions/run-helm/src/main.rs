@@ -1,6 +1,7 @@
 //! Runs helm for one step of a rollout, and asks it what it would do.
 
 mod apply;
+mod archive;
 mod files;
 mod handler;
 mod place;
