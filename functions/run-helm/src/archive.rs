@@ -16,7 +16,9 @@ pub(crate) async fn archive(
 ) -> Result<Hash, Failure> {
     match (&workload.chart, &site.package.chart) {
         (_, Some(chart)) => Ok(chart.archive.clone()),
-        (ChartSource::Path(path), None) => Err(Failure::internal(format!("the chart {path} was not packaged"))),
+        (ChartSource::Path(path), None) => {
+            Err(Failure::internal(format!("the chart {path} was not packaged")))
+        }
         (ChartSource::Oci { repository, digest }, None) => {
             let name = own_repository(repository, digest, &release.uri)?;
             let chart = tools.backends.registry.chart(&name, digest).await?;
@@ -52,7 +54,11 @@ mod tests {
     fn a_chart_is_in_the_registry_of_the_images() {
         let digest = Digest::parse(&format!("sha256:{}", "a".repeat(64))).unwrap();
         let image = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/mc-api";
-        let own = own_repository("123456789012.dkr.ecr.eu-west-1.amazonaws.com/charts/api", &digest, image);
+        let own = own_repository(
+            "123456789012.dkr.ecr.eu-west-1.amazonaws.com/charts/api",
+            &digest,
+            image,
+        );
         assert_eq!(own.unwrap().as_str(), "charts/api");
         for other in [
             "999999999999.dkr.ecr.eu-west-1.amazonaws.com/charts/api",
@@ -60,7 +66,10 @@ mod tests {
             "",
         ] {
             let said = own_repository(other, &digest, image).unwrap_err().to_string();
-            assert!(said.contains("oci://123456789012.dkr.ecr.eu-west-1.amazonaws.com/"), "{said}");
+            assert!(
+                said.contains("oci://123456789012.dkr.ecr.eu-west-1.amazonaws.com/"),
+                "{said}"
+            );
         }
     }
 }

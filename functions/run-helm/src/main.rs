@@ -8,7 +8,6 @@ mod place;
 mod plan;
 mod prepare;
 mod process;
-mod secrets;
 mod test;
 
 use handler::{Asked, Tools};

@@ -105,7 +105,8 @@ impl Registry {
 
 /// The archive that a chart's manifest names. Beside it there may be a signature.
 fn layer(manifest: &str) -> Result<Part, String> {
-    let written: Written = serde_json::from_str(manifest).map_err(|error| format!("its manifest: {error}"))?;
+    let written: Written =
+        serde_json::from_str(manifest).map_err(|error| format!("its manifest: {error}"))?;
     if written.config.media_type != CONFIG {
         return Err(format!(
             "its configuration is `{}`, and a chart's is `{CONFIG}`: `helm push` makes charts",
@@ -140,7 +141,11 @@ async fn download(of: &Reading<'_>, url: &str) -> Result<Vec<u8>, RegistryError>
         .timeout(DOWNLOAD)
         .build()
         .map_err(unavailable)?;
-    let answer = client.get(url).send().await.and_then(reqwest::Response::error_for_status);
+    let answer = client
+        .get(url)
+        .send()
+        .await
+        .and_then(reqwest::Response::error_for_status);
     let mut answer = answer.map_err(unavailable)?;
     let mut archive = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(unavailable)? {
@@ -184,7 +189,10 @@ mod tests {
     #[test]
     fn a_chart_has_one_archive_and_perhaps_a_signature() {
         let signature = part("application/vnd.cncf.helm.chart.provenance.v1.prov", "b", 9);
-        for layers in [vec![part(CONTENT, "a", 7)], vec![signature, part(CONTENT, "a", MOST_CHART)]] {
+        for layers in [
+            vec![part(CONTENT, "a", 7)],
+            vec![signature, part(CONTENT, "a", MOST_CHART)],
+        ] {
             let found = layer(&manifest(CONFIG, &layers)).unwrap();
             assert!(found.digest.as_str().contains("aaaa"));
         }
@@ -194,10 +202,16 @@ mod tests {
     fn what_is_no_chart_says_what_it_is() {
         let archive = || part(CONTENT, "a", 7);
         for (written, what) in [
-            (manifest("application/vnd.oci.image.config.v1+json", &[archive()]), "image.config"),
+            (
+                manifest("application/vnd.oci.image.config.v1+json", &[archive()]),
+                "image.config",
+            ),
             (manifest(CONFIG, &[]), "exactly one layer"),
             (manifest(CONFIG, &[archive(), archive()]), "exactly one layer"),
-            (manifest(CONFIG, &[part(CONTENT, "a", MOST_CHART + 1)]), "more than 3 MiB"),
+            (
+                manifest(CONFIG, &[part(CONTENT, "a", MOST_CHART + 1)]),
+                "more than 3 MiB",
+            ),
             (manifest(CONFIG, &[part(CONTENT, "../", 7)]), "its manifest"),
             ("<html>".to_owned(), "its manifest"),
         ] {

@@ -7,8 +7,8 @@ use aws_sdk_ecr::operation::batch_get_image::BatchGetImageError;
 use aws_sdk_ecr::operation::describe_images::DescribeImagesError;
 use aws_sdk_ecr::primitives::DateTime;
 use aws_sdk_ecr::types::{
-    DescribeImagesFilter, Image as Fetched, ImageDetail, ImageFailure, ImageFailureCode, ImageIdentifier, ImageStatus,
-    TagStatus,
+    DescribeImagesFilter, Image as Fetched, ImageDetail, ImageFailure, ImageFailureCode, ImageIdentifier,
+    ImageStatus, TagStatus,
 };
 use jiff::Timestamp;
 use sluice_domain::canonical::sha256_hex;
