@@ -4,6 +4,7 @@ pub mod act;
 pub mod alone;
 pub mod outside;
 pub mod report;
+pub mod rows;
 pub mod seen;
 pub mod service;
 pub mod wait;

@@ -4,7 +4,6 @@ use crate::handler::{Outcome, Scene, Tools};
 use crate::reply::shortened;
 use serde_json::Value;
 use sluice_domain::check::{Subject, job};
-use sluice_domain::ids::Fence;
 use sluice_domain::workload::{ObservedJob, Verdict};
 use sluice_lambda::Failure;
 use sluice_transitions::{address_of, load_release};
@@ -40,7 +39,7 @@ pub(crate) async fn run(
         .unwrap_or_default();
     let namespace = tools.clusters.connect(&address_of(&scene.spec)).await?;
     if scene.left.is_zero() {
-        return late(&namespace, name, scene.run.fence).await;
+        return late(tools, scene, &namespace, name).await;
     }
     namespace.create_job(&job, scene.run.fence).await?;
     let limit = WATCH.min(at_most).min(scene.left);
@@ -48,7 +47,7 @@ pub(crate) async fn run(
     let Some(verdict) = seen.as_ref().and_then(verdict) else {
         return Ok(Outcome::Runs(format!("Job {name} runs")));
     };
-    let log = namespace.job_logs(name, LOG).await?;
+    let log = log(tools, scene, &namespace, name).await?;
     Ok(Outcome::Answered(with_last_word(verdict, &log), Some(log)))
 }
 
@@ -63,6 +62,18 @@ fn with_last_word(verdict: Verdict, log: &str) -> Verdict {
     }
 }
 
+/// What it printed, without what Sluice gave the release's chart: a Job may read the chart's Secrets.
+async fn log(
+    tools: &Tools,
+    scene: &Scene,
+    namespace: &sluice_cluster::Namespace,
+    name: &str,
+) -> Result<String, Failure> {
+    let log = namespace.job_logs(name, LOG).await?;
+    let secrets = sluice_secrets::unsaid(&tools.secrets, &tools.backends.table, &scene.environment).await;
+    Ok(sluice_secrets::struck(secrets.as_ref(), &log))
+}
+
 fn verdict(job: &ObservedJob) -> Option<Verdict> {
     if job.complete {
         return Some(Verdict::Passed);
@@ -72,17 +83,23 @@ fn verdict(job: &ObservedJob) -> Option<Verdict> {
 }
 
 /// Its time is over. It may be over too, meanwhile; else it is stopped: a later try must not run beside it.
-async fn late(namespace: &sluice_cluster::Namespace, name: &str, fence: Fence) -> Result<Outcome, Failure> {
+async fn late(
+    tools: &Tools,
+    scene: &Scene,
+    namespace: &sluice_cluster::Namespace,
+    name: &str,
+) -> Result<Outcome, Failure> {
     let Some(seen) = namespace.job(name).await? else {
         return Ok(Outcome::Answered(
             Verdict::Inconclusive(format!("Job {name} was not made in time, or is gone")),
             None,
         ));
     };
-    let log = namespace.job_logs(name, LOG).await?;
+    let log = log(tools, scene, namespace, name).await?;
     if let Some(verdict) = verdict(&seen) {
         return Ok(Outcome::Answered(with_last_word(verdict, &log), Some(log)));
     }
+    let fence = scene.run.fence;
     namespace.suspend_job(name, fence.next(fence)).await?;
     let why = format!("Job {name} did not end in time, and was suspended");
     Ok(Outcome::Answered(Verdict::Inconclusive(why), Some(log)))

@@ -4,7 +4,6 @@ use crate::complaint::{behind, complaint};
 use crate::handler::{Held, Tools, rollout_of};
 use crate::place::{Place, writing};
 use crate::process::{self, Ended};
-use crate::secrets::{self, Secrets};
 use jiff::Timestamp;
 use sluice_domain::bundle::{Bundle, HelmBundle};
 use sluice_domain::environment::{HelmRun, Rollout, Wanted};
@@ -14,6 +13,7 @@ use sluice_domain::ledger::{Event, Record};
 use sluice_domain::pipeline::Workload;
 use sluice_domain::wire::{Next, NextState};
 use sluice_lambda::{ErrorName, Failure};
+use sluice_secrets::{self as secrets, Secrets};
 use sluice_table::Transaction;
 use sluice_transitions::{address_of, racing};
 use std::time::Duration;
@@ -24,8 +24,10 @@ const ASK_AGAIN: Duration = Duration::from_secs(1);
 const FENCE_ATTEMPTS: u32 = 10;
 /// How long to wait before that.
 const FENCE_DELAY: Duration = Duration::from_millis(200);
-/// How much of a hook's log is told.
+/// How much of a hook's log is told, in bytes.
 const LOG: usize = 2_000;
+/// How much of it is read, in bytes.
+const READ: usize = 256 << 10;
 /// How many revisions helm keeps where the pipeline version is not helm's.
 const HISTORY: u32 = 10;
 
@@ -201,14 +203,14 @@ impl Run<'_> {
             "--output=json".to_owned(),
         ]);
         arguments.extend(self.common());
-        self.helm(files.home(), arguments, &secrets).await
+        self.helm(files.home(), arguments).await
     }
 
     async fn rollback(&self, revision: u32) -> Result<Next, Failure> {
         let files = self.place.files().await?;
         let mut arguments = arguments(["rollback", &self.release, &revision.to_string()]);
         arguments.extend(self.common());
-        self.helm(files.home(), arguments, &Secrets::default()).await
+        self.helm(files.home(), arguments).await
     }
 
     async fn uninstall(&self) -> Result<Next, Failure> {
@@ -270,21 +272,15 @@ impl Run<'_> {
         }
     }
 
-    async fn helm(
-        &self,
-        home: &std::path::Path,
-        arguments: Vec<String>,
-        secrets: &Secrets,
-    ) -> Result<Next, Failure> {
+    async fn helm(&self, home: &std::path::Path, arguments: Vec<String>) -> Result<Next, Failure> {
         let mut attempt = 1;
         loop {
             let ended = self.start(home, &arguments).await?;
             if ended.success {
                 break;
             }
-            let complaints = secrets.struck(&ended.complaints);
-            if !behind(&complaints, self.fence) || attempt == FENCE_ATTEMPTS {
-                return Err(self.failed(&complaints, secrets).await);
+            if !behind(&ended.complaints, self.fence) || attempt == FENCE_ATTEMPTS {
+                return Err(self.failed(&ended.complaints).await);
             }
             // An API server that had not heard of this fence yet. Had another one taken the place, the next look says so.
             self.still_held().await?;
@@ -396,17 +392,20 @@ impl Run<'_> {
     }
 
     /// Why helm failed, with what its hooks said. `Preempted` where that is why.
-    async fn failed(&self, complaints: &str, secrets: &Secrets) -> Failure {
+    async fn failed(&self, complaints: &str) -> Failure {
         if let Err(failure) = self.still_held().await {
             return failure;
         }
-        let failure = complaint("helm failed", complaints);
-        if failure.name() == ErrorName::Transient {
-            return failure;
+        let secrets = self.unsaid().await;
+        let secrets = secrets.as_ref();
+        let failure = complaint("helm failed", &secrets::struck(secrets, complaints));
+        // By helm's own words, which may not all be said.
+        if complaint("helm failed", complaints).name() == ErrorName::Transient {
+            return Failure::transient(failure.to_string());
         }
-        match self.hooks().await {
+        match self.hooks(secrets).await {
             Ok(hooks) if hooks.is_empty() => failure,
-            Ok(hooks) => Failure::refused(format!("{failure}. {}", secrets.struck(&hooks))),
+            Ok(hooks) => Failure::refused(format!("{failure}. {hooks}")),
             Err(error) => {
                 tracing::warn!(%error, "the hooks' logs were not read");
                 failure
@@ -414,8 +413,18 @@ impl Run<'_> {
         }
     }
 
-    /// What the failed hooks of the latest revision printed.
-    async fn hooks(&self) -> Result<String, Failure> {
+    /// What neither helm nor a hook may have said.
+    async fn unsaid(&self) -> Option<Secrets> {
+        secrets::unsaid(
+            &self.tools.secrets,
+            &self.tools.backends.table,
+            &self.held.environment,
+        )
+        .await
+    }
+
+    /// The end of what the failed hooks of the latest revision printed.
+    async fn hooks(&self, secrets: Option<&Secrets>) -> Result<String, Failure> {
         let revisions = self.place.revisions(&self.release).await?;
         let failed = revisions
             .first()
@@ -424,12 +433,14 @@ impl Run<'_> {
             .filter(|hook| hook.kind == "Job" && hook.phase == "Failed");
         let mut said = Vec::new();
         for hook in failed {
-            let log = self.place.namespace.job_logs(&hook.name, LOG).await?;
+            // First struck out, then cut: half a secret would not be found.
+            let log = self.place.namespace.job_logs(&hook.name, READ).await?;
+            let log = secrets::struck(secrets, &log);
             said.push(format!(
                 "Hook {} ({}) printed: {}",
                 hook.name,
                 hook.events.join(", "),
-                log.trim()
+                end(log.trim(), LOG)
             ));
         }
         Ok(said.join(". "))
@@ -438,6 +449,12 @@ impl Run<'_> {
 
 fn arguments<const N: usize>(words: [&str; N]) -> Vec<String> {
     words.map(str::to_owned).into()
+}
+
+/// The end of a text, in at most so many bytes.
+pub(crate) fn end(text: &str, most: usize) -> &str {
+    let start = text.ceil_char_boundary(text.len().saturating_sub(most));
+    text.get(start..).unwrap_or_default()
 }
 
 impl std::fmt::Debug for Run<'_> {

@@ -1,6 +1,7 @@
 //! Runs helm for one step of a rollout, and asks it what it would do.
 
 mod apply;
+mod archive;
 mod complaint;
 mod files;
 mod handler;
@@ -8,7 +9,6 @@ mod place;
 mod plan;
 mod prepare;
 mod process;
-mod secrets;
 mod test;
 
 use handler::{Asked, Tools};

@@ -13,6 +13,7 @@ use sluice_domain::plan::{config_wanted, plan_bundle};
 use sluice_domain::release::Release;
 use sluice_domain::workload::WorkloadRef;
 use sluice_lambda::Failure;
+use sluice_secrets::Secrets;
 use sluice_transitions::{address_of, load_release, load_version, spec_of};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -131,6 +132,7 @@ async fn by_helm(
         drift,
         target,
     } = look(tools, site, release, at_most).await?;
+    let secrets = with_live(tools, site, secrets).await;
     let there = match &present {
         Some(present) => documents(&present.manifest).map_err(|fault| Failure::refused(fault.to_string()))?,
         None => Vec::new(),
@@ -144,7 +146,7 @@ async fn by_helm(
     let mut changes = place.namespace.differences(&objects, &gone, HELM).await?;
     for field in changes.iter_mut().flat_map(|change| &mut change.fields) {
         for value in [&mut field.from, &mut field.to].into_iter().flatten() {
-            strike(value, &|text| secrets.struck(text));
+            strike(value, &|text| sluice_secrets::struck(secrets.as_ref(), text));
         }
     }
     let hooks = hooks
@@ -154,10 +156,20 @@ async fn by_helm(
     Ok(Told {
         revision: present.map(|present| present.revision),
         changes,
-        drift: drift.iter().map(|said| secrets.struck(said)).collect(),
+        drift: drift
+            .iter()
+            .map(|said| sluice_secrets::struck(secrets.as_ref(), said))
+            .collect(),
         hooks: hooks.collect(),
         target,
     })
+}
+
+/// What is there now was given the secrets of its own time. None where these cannot be read.
+async fn with_live(tools: &Tools, site: &Site<'_>, mut secrets: Secrets) -> Option<Secrets> {
+    let live = sluice_secrets::unsaid(&tools.secrets, &tools.backends.table, site.environment).await?;
+    secrets.also(live);
+    Some(secrets)
 }
 
 /// Whether two manifests are of one object.

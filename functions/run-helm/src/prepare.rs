@@ -1,25 +1,24 @@
 //! Before the first write: what is there, what is to be, and whether others changed it.
 
+use crate::archive::archive;
 use crate::complaint::complaint;
 use crate::handler::{Held, Tools, rollout_of};
 use crate::place::{LOOKING, Place};
 use crate::process;
-use crate::secrets::{self, Secrets};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use sluice_domain::bundle::{Baseline, Bundle, ChartRef, HelmBundle};
 use sluice_domain::environment::Environment;
 use sluice_domain::helm::{HelmRevision, documents, is_drift, own_values, owned, present, workloads};
-use sluice_domain::ids::ExecutionName;
+use sluice_domain::ids::{ExecutionName, Hash};
 use sluice_domain::ledger::{Event, Record};
-use sluice_domain::pipeline::{
-    ChartSource, EnvironmentSpec, HelmWorkload, OnDrift, Package, Pipeline, Workload,
-};
+use sluice_domain::pipeline::{EnvironmentSpec, HelmWorkload, OnDrift, Package, Pipeline, Workload};
 use sluice_domain::release::Release;
 use sluice_domain::rollout::prepared;
 use sluice_domain::wire::{Next, NextState};
 use sluice_lambda::Failure;
+use sluice_secrets::Secrets;
 use sluice_table::Transaction;
 use sluice_transitions::load_release;
 use std::future::pending;
@@ -99,8 +98,9 @@ pub(crate) async fn look<'t>(
     let name = site.release_name();
     let revisions = place.revisions(&name).await?;
     busy(&revisions, site)?;
-    let secrets = secrets::current(&tools.secrets, &site.spec.secret_values).await?;
-    let mut bundle = bundle(site, workload, release, &secrets)?;
+    let secrets = sluice_secrets::current(&tools.secrets, &site.spec.secret_values).await?;
+    let archive = archive(tools, site, workload, release).await?;
+    let mut bundle = bundle(site, workload, release, &secrets, archive);
     let present = present(&revisions).cloned();
     // Side by side: helm is a process of its own, and drift is asked of the API server.
     let (rendered, drift) = tokio::try_join!(
@@ -202,29 +202,23 @@ fn bundle(
     workload: &HelmWorkload,
     release: &Release,
     secrets: &Secrets,
-) -> Result<HelmBundle, Failure> {
+    archive: Hash,
+) -> HelmBundle {
     let packaged = site.package.environments.get(&site.spec.name);
     let mut values = packaged.map(|package| package.values.clone()).unwrap_or_default();
     values.push(own_values(&workload.image, release).to_string());
-    let archive = match (&workload.chart, &site.package.chart) {
-        (_, Some(chart)) => Some(chart.archive.clone()),
-        (ChartSource::Path(path), None) => {
-            return Err(Failure::internal(format!("the chart {path} was not packaged")));
-        }
-        (ChartSource::Oci { .. }, None) => None,
-    };
-    Ok(HelmBundle {
+    HelmBundle {
         release: site.release_name(),
         chart: ChartRef {
             name: String::new(),
             version: String::new(),
-            archive,
+            archive: Some(archive),
         },
         values,
         secret_values: secrets.versions.clone(),
         revision: None,
         content: None,
-    })
+    }
 }
 
 /// The part of helm's JSON that is looked at.

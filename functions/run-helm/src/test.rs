@@ -54,14 +54,21 @@ async fn run_tests(tools: &Tools, held: &Held, limit: Duration) -> Result<(Verdi
     ];
     let over = limit.saturating_add(Duration::from_secs(10));
     let ended = process::run(&tools.program, files.home(), &arguments, over, pending()).await?;
-    let log = format!("{}{}", String::from_utf8_lossy(&ended.output), ended.complaints);
+    // A chart's tests run with the chart's secrets.
+    let secrets = sluice_secrets::unsaid(&tools.secrets, &tools.backends.table, &held.environment).await;
+    let struck = |text: &str| sluice_secrets::struck(secrets.as_ref(), text);
+    let log = struck(&format!(
+        "{}{}",
+        String::from_utf8_lossy(&ended.output),
+        ended.complaints
+    ));
     let verdict = if ended.success {
         Verdict::Passed
     } else if ended.complaints.contains("context deadline exceeded") || ended.complaints.contains("timed out")
     {
         Verdict::Inconclusive(format!("the chart's tests did not end in {} s", limit.as_secs()))
     } else {
-        let why = crate::complaint::complaint("the chart's tests failed", &ended.complaints);
+        let why = crate::complaint::complaint("the chart's tests failed", &struck(&ended.complaints));
         Verdict::Failed(why.to_string())
     };
     Ok((verdict, log))
@@ -88,11 +95,7 @@ async fn record(
 ) -> Result<Next, Failure> {
     let table = &tools.backends.table;
     let log = match log {
-        Some(log) => {
-            let start = (log.len().saturating_sub(LOG)..=log.len()).find(|at| log.is_char_boundary(*at));
-            let tail = start.and_then(|start| log.get(start..)).unwrap_or_default();
-            Some(table.put_blob(tail.as_bytes()).await?)
-        }
+        Some(log) => Some(table.put_blob(crate::apply::end(&log, LOG).as_bytes()).await?),
         None => None,
     };
     let (service, name) = (&held.environment.service, &held.environment.name);

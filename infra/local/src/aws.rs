@@ -50,13 +50,15 @@ impl Records {
 }
 
 impl Aws {
-    /// Starts it on this port. `functions_endpoint` is what the functions are told to be AWS.
+    /// Starts it on this port. `functions_endpoint` is what the functions are told to be AWS, `authority` the file of the
+    /// certificates that they trust elsewhere.
     pub fn start(
         python: &Path,
         dir: &Path,
         port: u16,
         functions_endpoint: &str,
         records: &Records,
+        authority: &Path,
     ) -> Result<Self> {
         let clusters = dir.join("eks-clusters.json");
         let temporary = dir.join("tmp");
@@ -71,6 +73,7 @@ impl Aws {
             ("AWS_ENDPOINT_URL", functions_endpoint.into()),
             ("AWS_EC2_METADATA_DISABLED", "true".into()),
             ("AUTH", "true".into()),
+            ("SSL_CERT_FILE", show(authority)),
             ("IOT_MTLS_ENABLED", "0".into()),
             ("LAMBDA_ACCOUNT_CONCURRENCY", "1000".into()),
             ("MSP_EKS_CLUSTERS", show(&clusters)),

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::https::Vendors;
 use crate::places;
 
 /// The file in an environment's folder.
@@ -46,6 +47,8 @@ pub struct Environment {
     pub helm: PathBuf,
     /// Folder of charts that others wrote, each in a folder of its name (`infra/local/charts.json`).
     pub charts: PathBuf,
+    /// What functions trust outside AWS and the clusters.
+    pub vendors: Vendors,
     /// Sluice itself, once deployed.
     pub sluice: Option<Sluice>,
 }

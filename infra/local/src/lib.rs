@@ -2,12 +2,13 @@
 //!
 //! [`Environment::load`] finds the environment that `sluice-local up` or `sluice-local run` started; [`image`] makes
 //! and pushes images, [`cluster`] is the administrator of a cluster, [`faults`] holds, delays and fails the calls of
-//! Sluice's functions, [`invocations`] lists and kills what runs.
+//! Sluice's functions, [`invocations`] lists and kills what runs, [`https`] is a vendor's endpoint.
 //! README.md beside this crate says what is real, what is emulated and what is simulated.
 
 pub mod cluster;
 pub mod environment;
 pub mod faults;
+pub mod https;
 pub mod image;
 pub mod invocations;
 

@@ -15,6 +15,7 @@ use crate::control_plane::{ControlPlane, Etcd};
 use crate::deploy::{self, Deployer};
 use crate::environment::{Cluster, Environment, Sluice};
 use crate::faults::{control, proxy};
+use crate::https::Vendors;
 use crate::tools::Tools;
 use crate::{cluster, node, places};
 
@@ -61,6 +62,8 @@ pub async fn start(options: &Options, tools: &Tools) -> Result<Running> {
     let router = control::router(shared.engine.clone());
     tasks.spawn(async move { Ok(axum::serve(control, router).await?) });
 
+    let vendors = Vendors::of(&options.dir);
+    vendors.make()?;
     let port = aws::port()?;
     let (listener, functions_endpoint) = listen("http").await?;
     tasks.spawn(proxy::Proxy::aws(shared.clone(), &format!("http://127.0.0.1:{port}"))?.serve(listener));
@@ -70,6 +73,7 @@ pub async fn start(options: &Options, tools: &Tools) -> Result<Running> {
         port,
         &functions_endpoint,
         &records,
+        &vendors.authority,
     )?;
     let mut etcd = Etcd::start(&tools.kubernetes, &options.dir)?;
     let deployer = Deployer {
@@ -141,6 +145,7 @@ pub async fn start(options: &Options, tools: &Tools) -> Result<Running> {
         sam_bin: tools.sam.clone(),
         helm: tools.helm.clone(),
         charts: tools.charts.clone(),
+        vendors,
         sluice,
     };
     environment.write()?;

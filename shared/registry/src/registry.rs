@@ -7,8 +7,8 @@ use aws_sdk_ecr::operation::batch_get_image::BatchGetImageError;
 use aws_sdk_ecr::operation::describe_images::DescribeImagesError;
 use aws_sdk_ecr::primitives::DateTime;
 use aws_sdk_ecr::types::{
-    DescribeImagesFilter, Image as Fetched, ImageDetail, ImageFailureCode, ImageIdentifier, ImageStatus,
-    TagStatus,
+    DescribeImagesFilter, Image as Fetched, ImageDetail, ImageFailure, ImageFailureCode, ImageIdentifier,
+    ImageStatus, TagStatus,
 };
 use jiff::Timestamp;
 use sluice_domain::canonical::sha256_hex;
@@ -25,7 +25,7 @@ const PAGE: i32 = 1000;
 /// The registry of this account and region.
 #[derive(Debug, Clone)]
 pub struct Registry {
-    client: Client,
+    pub(crate) client: Client,
 }
 
 /// An image in a listing: to be read by [`Registry::image`] before anything is decided on it.
@@ -40,9 +40,9 @@ pub struct ImageSummary {
 }
 
 /// What is being read: for messages.
-struct Reading<'a> {
-    repository: &'a Repository,
-    digest: &'a Digest,
+pub(crate) struct Reading<'a> {
+    pub repository: &'a Repository,
+    pub digest: &'a Digest,
 }
 
 impl Registry {
@@ -191,13 +191,7 @@ impl Registry {
                 Some(BatchGetImageError::RepositoryNotFoundException(_)) => no_repository(of.repository),
                 _ => RegistryError::of("BatchGetImage", error),
             })?;
-        for failure in answer.failures() {
-            if failure.failure_code() != Some(&ImageFailureCode::ImageNotFound) {
-                let code = failure.failure_code().map_or("no code", ImageFailureCode::as_str);
-                let reason = failure.failure_reason().unwrap_or("no reason");
-                return Err(of.malformed(format!("ECR does not give its manifest: {code}, {reason}")));
-            }
-        }
+        of.no_failure(answer.failures())?;
         answer.images().iter().map(|image| of.verified(image)).collect()
     }
 
@@ -221,6 +215,18 @@ impl Registry {
 }
 
 impl Reading<'_> {
+    /// That something is not there is no failure.
+    pub(crate) fn no_failure(&self, failures: &[ImageFailure]) -> Result<(), RegistryError> {
+        for failure in failures {
+            if failure.failure_code() != Some(&ImageFailureCode::ImageNotFound) {
+                let code = failure.failure_code().map_or("no code", ImageFailureCode::as_str);
+                let reason = failure.failure_reason().unwrap_or("no reason");
+                return Err(self.malformed(format!("ECR does not give its manifest: {code}, {reason}")));
+            }
+        }
+        Ok(())
+    }
+
     /// What does not say otherwise can be pulled: older answers have no status.
     fn pullable(&self, detail: &ImageDetail) -> Result<(), RegistryError> {
         match detail.image_status() {
@@ -273,7 +279,7 @@ impl Reading<'_> {
         }
     }
 
-    fn malformed(&self, what: String) -> RegistryError {
+    pub(crate) fn malformed(&self, what: String) -> RegistryError {
         malformed(self.repository, self.digest, what)
     }
 
@@ -290,13 +296,13 @@ fn malformed(repository: &Repository, digest: &Digest, what: String) -> Registry
     }
 }
 
-fn no_repository(repository: &Repository) -> RegistryError {
+pub(crate) fn no_repository(repository: &Repository) -> RegistryError {
     RegistryError::NoRepository {
         repository: repository.clone(),
     }
 }
 
-fn identifier(digest: &Digest) -> ImageIdentifier {
+pub(crate) fn identifier(digest: &Digest) -> ImageIdentifier {
     ImageIdentifier::builder().image_digest(digest.as_str()).build()
 }
 

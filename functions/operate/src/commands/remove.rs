@@ -48,7 +48,10 @@ async fn record(
     let table = &door.backends.table;
     let overview = table.overview(service).await?;
     let Some(Overview { meta, environments }) = overview else {
-        return Err(refused(format!("There is no service {service}."), "sluice status"));
+        return Err(refused(
+            format!("There is no service {service}."),
+            "sluice status",
+        ));
     };
     if let Some(removed) = meta.out_of_care() {
         return Ok((environments, Some(removed)));

@@ -13,8 +13,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::Daemon;
 use crate::tools::kubernetes::Binaries;
-use certificates::Authority;
-pub use certificates::Identity;
+
+pub use certificates::{Authority, Identity};
 
 const READY_WITHIN: Duration = Duration::from_secs(120);
 

@@ -1,13 +1,19 @@
 //! Values that come from Secrets Manager: read for helm alone, and struck out of everything that is said.
+//!
+//! What an application prints is its own; but what Sluice gave it is not told on.
 
 use aws_sdk_secretsmanager::Client;
 use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
 use serde_json::{Map, Value};
-use sluice_domain::bundle::SecretValue;
+use sluice_domain::bundle::{Baseline, SecretValue};
+use sluice_domain::environment::Environment;
 use sluice_domain::helm::nested;
 use sluice_lambda::Failure;
+use sluice_table::Table;
 use std::collections::BTreeMap;
 
+/// What stands in the place of a text whose secrets are not known.
+pub const WITHHELD: &str = "(not shown: the secrets that would be struck out of it cannot be read)";
 /// What stands in the place of a secret.
 const STRUCK: &str = "(secret)";
 /// Shorter texts are words of any log: striking them out would hide what happened, and guards nothing.
@@ -15,7 +21,7 @@ const SHORTEST: usize = 4;
 
 /// Secret values, and how to keep them unsaid.
 #[derive(Default)]
-pub(crate) struct Secrets {
+pub struct Secrets {
     /// Which versions they are.
     pub versions: Vec<SecretValue>,
     /// As values for the chart.
@@ -32,7 +38,7 @@ impl std::fmt::Debug for Secrets {
 }
 
 /// The present versions of these entries.
-pub(crate) async fn current(client: &Client, wanted: &BTreeMap<String, String>) -> Result<Secrets, Failure> {
+pub async fn current(client: &Client, wanted: &BTreeMap<String, String>) -> Result<Secrets, Failure> {
     let mut secrets = Secrets::default();
     for (path, arn) in wanted {
         secrets.add(client, path, arn, None).await?;
@@ -41,7 +47,7 @@ pub(crate) async fn current(client: &Client, wanted: &BTreeMap<String, String>) 
 }
 
 /// The versions that a bundle names.
-pub(crate) async fn recorded(client: &Client, wanted: &[SecretValue]) -> Result<Secrets, Failure> {
+pub async fn recorded(client: &Client, wanted: &[SecretValue]) -> Result<Secrets, Failure> {
     let mut secrets = Secrets::default();
     for SecretValue { path, arn, version } in wanted {
         secrets.add(client, path, arn, Some(version)).await?;
@@ -49,7 +55,67 @@ pub(crate) async fn recorded(client: &Client, wanted: &[SecretValue]) -> Result<
     Ok(secrets)
 }
 
+/// Every secret that Sluice gave what runs in an environment, or would give it now: of the live release, of what is rolled
+/// out and of what was there before. None where one of them cannot be read: then nobody knows what to strike out.
+pub async fn unsaid(client: &Client, table: &Table, environment: &Environment) -> Option<Secrets> {
+    match all(client, table, environment).await {
+        Ok(secrets) => Some(secrets),
+        Err(error) => {
+            tracing::warn!(%error, environment = %environment.name, "what a log may hold cannot be told");
+            None
+        }
+    }
+}
+
+async fn all(client: &Client, table: &Table, environment: &Environment) -> Result<Secrets, Failure> {
+    let rollout = environment.rollout.as_ref();
+    let baseline = match rollout.and_then(|rollout| rollout.baseline.as_ref()) {
+        Some(Baseline::Bundle { hash }) => Some(hash),
+        Some(Baseline::Nothing) | None => None,
+    };
+    let bundles = [
+        environment.live.as_ref().map(|live| &live.bundle),
+        rollout.and_then(|rollout| rollout.target.as_ref()),
+        baseline,
+    ];
+    let mut secrets = Secrets::default();
+    for hash in bundles.into_iter().flatten() {
+        let helm = table.bundle(hash).await?.helm;
+        for SecretValue { path, arn, version } in helm.into_iter().flat_map(|helm| helm.secret_values) {
+            let known = secrets
+                .versions
+                .iter()
+                .any(|known| known.arn == arn && known.version == version);
+            if !known {
+                secrets.add(client, &path, &arn, Some(&version)).await?;
+            }
+        }
+    }
+    Ok(secrets)
+}
+
+/// A text without any of them; where they are not known, nothing of it.
+pub fn struck(secrets: Option<&Secrets>, text: &str) -> String {
+    match secrets {
+        Some(secrets) => secrets.struck(text),
+        None if text.trim().is_empty() => String::new(),
+        None => WITHHELD.to_owned(),
+    }
+}
+
 impl Secrets {
+    /// Strikes out also what another one strikes out.
+    pub fn also(&mut self, other: Self) {
+        self.texts.extend(other.texts);
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        // The longest first: one may be a part of another.
+        self.texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        self.texts.dedup();
+    }
+
     async fn add(
         &mut self,
         client: &Client,
@@ -77,13 +143,12 @@ impl Secrets {
         }
         nested(&mut self.values, path, Value::String(text.clone()));
         self.texts.push(text);
-        // The longest first: one may be a part of another.
-        self.texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+        self.sort();
         Ok(())
     }
 
     /// The text without any of them, as they are, in base64, and as JSON writes them.
-    pub(crate) fn struck(&self, text: &str) -> String {
+    pub fn struck(&self, text: &str) -> String {
         use base64::Engine;
         use base64::engine::general_purpose::STANDARD;
         let mut text = text.to_owned();
