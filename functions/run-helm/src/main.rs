@@ -9,6 +9,7 @@ mod prepare;
 mod process;
 mod secrets;
 mod test;
+mod turn;
 
 use handler::{Asked, Tools};
 use sluice_cluster::Clusters;

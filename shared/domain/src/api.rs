@@ -302,7 +302,7 @@ pub struct Activity {
     pub deadline: Timestamp,
     /// Its execution, to find it in the console.
     pub execution: ExecutionName,
-    /// Why it restores or is stuck.
+    /// Why it restores or is stuck, or what it waits for.
     pub reason: Option<String>,
 }
 

@@ -187,7 +187,7 @@ fn activity(rollout: &Rollout) -> Activity {
         started_at: rollout.started_at,
         deadline: rollout.deadline,
         execution: rollout.owner.clone(),
-        reason: rollout.reason.clone(),
+        reason: rollout.waits_for.clone().or_else(|| rollout.reason.clone()),
     }
 }
 
