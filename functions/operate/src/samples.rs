@@ -140,6 +140,7 @@ pub fn under_way(mut environment: Environment, kind: RolloutKind, release: u32, 
         checks: Vec::new(),
         held_until: None,
         asked_again: false,
+        waits_for: None,
         reason: None,
     });
     environment

@@ -4,6 +4,7 @@ use crate::complaint::{behind, complaint};
 use crate::handler::{Held, Tools, rollout_of};
 use crate::place::{Place, writing};
 use crate::process::{self, Ended};
+use crate::turn::Turn;
 use jiff::Timestamp;
 use sluice_domain::bundle::{Bundle, HelmBundle};
 use sluice_domain::environment::{HelmRun, Rollout, Wanted};
@@ -11,6 +12,7 @@ use sluice_domain::helm::{Asked, Course, FENCE_LABEL, HelmRevision, HelmStatus, 
 use sluice_domain::ids::{ExecutionName, Fence};
 use sluice_domain::ledger::{Event, Record};
 use sluice_domain::pipeline::Workload;
+use sluice_domain::rollout::await_others;
 use sluice_domain::wire::{Next, NextState};
 use sluice_lambda::{ErrorName, Failure};
 use sluice_secrets::{self as secrets, Secrets};
@@ -126,6 +128,7 @@ async fn claim(tools: &Tools, held: &Held, execution: &ExecutionName) -> Result<
 
 impl Run<'_> {
     async fn carry_out(&self, now: Timestamp) -> Result<Next, Failure> {
+        let turn = Turn::new(self.tools, self.held);
         loop {
             let revisions = self.place.revisions(&self.release).await?;
             let asked = Asked {
@@ -138,7 +141,11 @@ impl Run<'_> {
             match course {
                 Course::Done(revision) => return self.done(revision).await,
                 Course::Gone => return self.record(None).await,
-                Course::Busy(why) => return Err(Failure::transient(why)),
+                Course::Busy(why) => {
+                    if let Some(next) = turn.wait(&why, |found| self.mine(found)).await? {
+                        return Ok(next);
+                    }
+                }
                 Course::Impossible(why) => return Err(Failure::refused(why)),
                 Course::Heal { revision, why } => self.heal(revision, why, now).await?,
                 Course::Rollback(revision) => return self.rollback(revision).await,
@@ -364,6 +371,7 @@ impl Run<'_> {
                 run.content.clone_from(&content);
                 run.removed = found.is_none();
             }
+            await_others(environment, None);
         })
         .await?;
         let said = match found {
@@ -464,5 +472,33 @@ impl std::fmt::Debug for Run<'_> {
             .field("fence", &self.fence)
             .field("release", &self.bundle.release)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_complaint_says_what_a_person_can_do() {
+        for (complaints, wanted) in [
+            (
+                "Error: unable to build kubernetes objects from release manifest: resource mapping not found for name: \"a\" \
+                 namespace: \"\" from \"\": no matches for kind \"Paint\" in version \"charts.sluice.dev/v1\"",
+                "helm show crds",
+            ),
+            (
+                "Error: roles.rbac.authorization.k8s.io is forbidden: User \"arn:aws:sts::1:assumed-role/sluice-helm/fence-5\" \
+                 cannot create resource \"roles\"",
+                "infra/cluster/README.md",
+            ),
+            ("Error: timed out", "helm failed: timed out"),
+        ] {
+            let said = complaint("helm failed", complaints).to_string();
+            assert!(said.contains(wanted), "{said}");
+        }
+        let fenced =
+            "Error: secrets \"x\" is forbidden: ValidatingAdmissionPolicy 'sluice-helm-fence' denied request";
+        assert!(!complaint("helm failed", fenced).to_string().contains("Right:"));
     }
 }

@@ -37,10 +37,24 @@ pub(crate) fn complaint(what: &str, complaints: &str) -> Failure {
     } else {
         format!("{what}: {}", text.chars().take(1_500).collect::<String>())
     };
+    let said = format!("{said}{}", advice(complaints));
     if PASSES.iter().any(|passes| complaints.contains(passes)) {
         Failure::transient(said)
     } else {
         Failure::refused(said)
+    }
+}
+
+/// What a person can do about it.
+fn advice(complaints: &str) -> &'static str {
+    if complaints.contains("no matches for kind") {
+        ". A definition (CRD) that the chart needs is not in the cluster, and helm may not write it here, as it is the whole \
+         cluster's. Right: somebody who administers the cluster applies it once, `helm show crds <chart> | kubectl apply \
+         --server-side -f -`"
+    } else if complaints.contains("cannot ") && complaints.contains(" is forbidden: User ") {
+        ". Right: give the group sluice:helm what this chart needs in this namespace, as infra/cluster/README.md says"
+    } else {
+        ""
     }
 }
 

@@ -47,7 +47,11 @@ impl Files {
         bundle: &HelmBundle,
         secrets: &Value,
     ) -> Result<Vec<String>, Failure> {
-        let mut arguments = vec![said(&self.write("chart.tgz", archive).await?)];
+        // Definitions (`crds/`) are the whole cluster's, which helm has no right to change here: people apply them once.
+        let mut arguments = vec![
+            said(&self.write("chart.tgz", archive).await?),
+            "--skip-crds".to_owned(),
+        ];
         for (index, values) in bundle.values.iter().enumerate() {
             let file = self
                 .write(&format!("values-{index}.yaml"), values.as_bytes())

@@ -5,6 +5,7 @@ use crate::complaint::complaint;
 use crate::handler::{Held, Tools, rollout_of};
 use crate::place::{LOOKING, Place};
 use crate::process;
+use crate::turn::Turn;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
@@ -56,6 +57,14 @@ pub(crate) async fn prepare(
         .release
         .ok_or_else(|| Failure::internal("a promotion without a release"))?;
     let release = load_release(&tools.backends, &held.environment.service, number).await?;
+    let place = Place::connect(tools, &held.spec, LOOKING).await?;
+    let turn = Turn::new(tools, &held);
+    while let Some(why) = busy(&place, &held.site()).await? {
+        let mine = |found: &Environment| rollout_of(found, execution).map(drop);
+        if let Some(next) = turn.wait(&why, mine).await? {
+            return Ok(next);
+        }
+    }
     let found = look(tools, &held.site(), &release, at_most).await?;
     let drifted = !found.drift.is_empty();
     if drifted && held.spec.on_drift == OnDrift::Stop {
@@ -97,7 +106,9 @@ pub(crate) async fn look<'t>(
     let place = Place::connect(tools, site.spec, LOOKING).await?;
     let name = site.release_name();
     let revisions = place.revisions(&name).await?;
-    busy(&revisions, site)?;
+    if let Some(why) = others(&revisions, site) {
+        return Err(Failure::transient(why));
+    }
     let secrets = sluice_secrets::current(&tools.secrets, &site.spec.secret_values).await?;
     let archive = archive(tools, site, workload, release).await?;
     let mut bundle = bundle(site, workload, release, &secrets, archive);
@@ -184,7 +195,13 @@ impl Site<'_> {
 }
 
 /// Somebody else's helm that is at work is waited for: it writes the same objects.
-fn busy(revisions: &[HelmRevision], site: &Site<'_>) -> Result<(), Failure> {
+async fn busy(place: &Place<'_>, site: &Site<'_>) -> Result<Option<String>, Failure> {
+    let revisions = place.revisions(&site.release_name()).await?;
+    Ok(others(&revisions, site))
+}
+
+/// Whose helm is at work, if anybody else's is.
+fn others(revisions: &[HelmRevision], site: &Site<'_>) -> Option<String> {
     use sluice_domain::helm::{Asked, Course, course};
     let asked = Asked {
         wanted: None,
@@ -192,8 +209,8 @@ fn busy(revisions: &[HelmRevision], site: &Site<'_>) -> Result<(), Failure> {
         fence: site.environment.fence.next(site.environment.fence),
     };
     match course(revisions, asked) {
-        Course::Busy(why) => Err(Failure::transient(why)),
-        _ => Ok(()),
+        Course::Busy(why) => Some(why),
+        _ => None,
     }
 }
 

@@ -4,6 +4,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use sluice_lambda::Failure;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -63,6 +64,10 @@ pub(crate) async fn run(
             .wait()
             .await
             .map_err(|error| Failure::transient(format!("helm's end was not seen: {error}")))?;
+        if let Some(signal) = status.signal() {
+            // Not by this function: it had too little memory, or somebody ended it. What it left is closed by the next one.
+            return Err(Failure::transient(format!("helm was ended by signal {signal}")));
+        }
         Ok(Ended {
             success: status.success(),
             output: output?,
@@ -189,6 +194,13 @@ mod tests {
             assert!(std::time::Instant::now() < limit, "the child lives");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    #[tokio::test]
+    async fn one_that_somebody_ends_did_not_fail() {
+        let failure = shell("kill -9 $$", LONG, pending()).await.unwrap_err();
+        assert_eq!(failure.name(), sluice_lambda::ErrorName::Transient);
+        assert!(failure.to_string().contains("signal 9"), "{failure}");
     }
 
     #[tokio::test]

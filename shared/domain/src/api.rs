@@ -403,7 +403,7 @@ pub struct Activity {
     pub deadline: Timestamp,
     /// Its execution, to find it in the console.
     pub execution: ExecutionName,
-    /// Why it restores, is held or is stuck.
+    /// Why it restores, is held or is stuck, or what it waits for.
     pub reason: Option<String>,
     /// Until when it waits for a person, because a check gave no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]

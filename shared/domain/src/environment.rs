@@ -109,6 +109,9 @@ pub struct Rollout {
     /// Whether a person asked that this check be run again.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub asked_again: bool,
+    /// What it waits for before it writes, in a sentence: somebody else's helm at the same release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<String>,
 }
 
 /// What helm was last told to do in an environment. It outlives the rollout: whoever comes next learns from it whose an

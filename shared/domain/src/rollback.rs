@@ -339,6 +339,7 @@ pub fn begin(
         checks: Vec::new(),
         held_until: None,
         asked_again: false,
+        waits_for: None,
         reason: call.reason.clone(),
     });
     if !call.restore {

@@ -45,6 +45,7 @@ pub fn take_lease(
         checks: Vec::new(),
         held_until: None,
         asked_again: false,
+        waits_for: None,
     });
     Record {
         event: Event::LeaseTaken,
@@ -93,6 +94,7 @@ pub fn begin(
     rollout.target = Some(beginning.target);
     rollout.deadline = after(now, beginning.timeout);
     rollout.reason = None;
+    rollout.waits_for = None;
     let record = record(rollout, Event::RolloutStarted, Some(fence), None);
     environment.fence = fence;
     Some(record)
@@ -104,6 +106,18 @@ pub fn prepared(environment: &mut Environment, baseline: Baseline, target: Hash)
         Some(rollout) if rollout.phase == Phase::Starting => {
             rollout.baseline = Some(baseline);
             rollout.target = Some(target);
+            rollout.waits_for = None;
+            true
+        }
+        _ => false,
+    }
+}
+
+/// Records what the holder of the lease waits for before it writes; false where that is what is recorded.
+pub fn await_others(environment: &mut Environment, why: Option<&str>) -> bool {
+    match environment.rollout.as_mut() {
+        Some(rollout) if rollout.waits_for.as_deref() != why => {
+            rollout.waits_for = why.map(str::to_owned);
             true
         }
         _ => false,
@@ -127,6 +141,7 @@ pub fn restore(
     rollout.deadline = after(now, within);
     rollout.reason = Some(reason.to_owned());
     rollout.held_until = None;
+    rollout.waits_for = None;
     let record = record(rollout, Event::RestoreStarted, Some(fence), Some(reason));
     environment.fence = fence;
     Some(record)
@@ -144,6 +159,7 @@ pub fn reach(
     rollout.phase = phase;
     rollout.step = Some(step);
     rollout.held_until = None;
+    rollout.waits_for = None;
     if let Some(captured) = captured {
         rollout.target = Some(captured);
     }

@@ -61,6 +61,28 @@ fn waiting(number: u32, fence: u64) -> Observation {
 }
 
 #[test]
+fn what_was_waited_for_is_told_when_its_time_is_over() {
+    let why = "the Helm release mc-api is pending-upgrade, and it was not Sluice that began revision 4";
+    let mut environment = rolling(with_completed(&[1]), 2, Phase::Starting);
+    assert!(await_others(&mut environment, Some(why)));
+    assert!(!await_others(&mut environment, Some(why)), "said once");
+    let spec = spec(None);
+    let observed = observed(1, 7);
+    let mut rollout = environment.rollout.clone().unwrap();
+    let decided = |rollout: &Rollout, wanted, second| {
+        decide(facts(rollout, wanted, &observed, None, &spec), at(second))
+    };
+    let late = format!("its time was over before it began: {why}");
+    assert_eq!(decided(&rollout, None, 600), Decision::Abandon(late));
+    rollout.phase = Phase::Rolling;
+    let late = format!("the cluster could not be written in time: {why}");
+    assert_eq!(decided(&rollout, Some(&bundle(2)), 600), Decision::Restore(late));
+    // And it is forgotten as soon as there is nothing left to wait for
+    assert!(prepared(&mut environment, Baseline::Nothing, hash(2)));
+    assert_eq!(environment.rollout.unwrap().waits_for, None);
+}
+
+#[test]
 fn each_phase_decides_what_comes_next() {
     use Decision::*;
     let pod = "pod mc-api-1, container api: CrashLoopBackOff: exit 1";

@@ -160,6 +160,7 @@ pub(crate) fn rolling(mut environment: Environment, number: u32, phase: Phase) -
         checks: Vec::new(),
         held_until: None,
         asked_again: false,
+        waits_for: None,
         reason: None,
     });
     environment

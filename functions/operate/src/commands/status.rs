@@ -203,7 +203,7 @@ fn activity(rollout: &Rollout) -> Activity {
         started_at: rollout.started_at,
         deadline: rollout.deadline,
         execution: rollout.owner.clone(),
-        reason: rollout.reason.clone(),
+        reason: rollout.waits_for.clone().or_else(|| rollout.reason.clone()),
         held_until: rollout.held_until,
     }
 }

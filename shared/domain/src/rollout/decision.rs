@@ -101,14 +101,14 @@ fn starting(facts: Facts<'_>, now: Timestamp) -> Decision {
     // Nothing helm would do is written before it is known: also a check that changes a database comes after that.
     if facts.is_helm && rollout.target.is_none() {
         return if now >= rollout.deadline {
-            Decision::Abandon("its time was over before it began".into())
+            Decision::Abandon(waited("its time was over before it began", rollout))
         } else {
             Decision::Prepare
         };
     }
     match checks(facts, Stage::Before, now) {
         Checked::Passed if now >= rollout.deadline => {
-            Decision::Abandon("its time was over before it began".into())
+            Decision::Abandon(waited("its time was over before it began", rollout))
         }
         Checked::Passed => Decision::Begin,
         Checked::Failed(reason) => Decision::Abandon(reason),
@@ -127,7 +127,7 @@ fn in_cluster(facts: Facts<'_>, wanted: &Bundle, now: Timestamp) -> Decision {
         None => is_applied(wanted, facts.observed, rollout.fence),
     };
     if !is_applied {
-        let reason = "the cluster could not be written in time".to_owned();
+        let reason = waited("the cluster could not be written in time", rollout);
         return if late {
             give_up(rollout, reason)
         } else {
@@ -157,6 +157,14 @@ fn verified(facts: Facts<'_>, now: Timestamp) -> Decision {
         Checked::Passed => Decision::Verify,
         Checked::Failed(reason) => give_up(facts.rollout, reason),
         Checked::Open(decision) => decision,
+    }
+}
+
+/// What happened, and what was waited for until then.
+fn waited(what: &str, rollout: &Rollout) -> String {
+    match &rollout.waits_for {
+        Some(waits_for) => format!("{what}: {waits_for}"),
+        None => what.to_owned(),
     }
 }
 
