@@ -52,15 +52,9 @@ pub struct Global {
     /// The AWS profile to act as; by itself AWS_PROFILE
     #[arg(long, global = true, value_name = "NAME", help_heading = "Connection")]
     pub profile: Option<String>,
-    /// How long one answer may take: 30s, 2m
-    #[arg(
-        long,
-        global = true,
-        value_name = "TIME",
-        default_value = "60s",
-        help_heading = "Connection"
-    )]
-    pub timeout: Wait,
+    /// How long one answer may take: 30s, 2m; by itself 60s, and 100s for plan
+    #[arg(long, global = true, value_name = "TIME", help_heading = "Connection")]
+    pub timeout: Option<Wait>,
     /// text for people, json for programs; an error is then one JSON object on standard error
     #[arg(
         long,
@@ -106,6 +100,12 @@ pub enum Command {
         after_help = "Examples:\n  sluice history mc-api\n  sluice history mc-api --environment production --limit 5"
     )]
     History(History),
+    /// Show what promoting a release would change; nothing is written
+    #[command(
+        after_help = "Examples:\n  sluice plan mc-api production\n  sluice plan mc-api production 42 --output json\n\n\
+        Marks: + is made, ~ is changed, - is deleted. The content of a Secret is never shown."
+    )]
+    Plan(Plan),
     /// Bring a release into an environment
     #[command(
         after_help = "Examples:\n  sluice promote mc-api production\n  sluice promote mc-api production 42 --follow"
@@ -117,6 +117,13 @@ pub enum Command {
     /// Say no to the promotion that awaits approval
     #[command(after_help = "Example:\n  sluice reject mc-api production 42 --reason 'not on a Friday'")]
     Reject(Answer),
+    /// Give the answer that a webhook's check waits for
+    #[command(after_help = "Examples:\n  sluice answer mc-api production load-test --passed\n  \
+        sluice answer mc-api production load-test --failed --reason 'p99 over 300 ms'")]
+    Answer(CheckAnswer),
+    /// Run the check again that gave no answer and holds the promotion
+    #[command(after_help = "Example:\n  sluice retry mc-api production")]
+    Retry(Retry),
     /// Stop a promotion; what it wrote is taken back
     #[command(after_help = "Example:\n  sluice abort mc-api production 42")]
     Abort(Abort),
@@ -136,6 +143,10 @@ pub enum Command {
     /// Allow a release again
     #[command(after_help = "Example:\n  sluice unquarantine mc-api 42")]
     Unquarantine(Unquarantine),
+    /// Take a service out of Sluice's care; its history and what runs stay
+    #[command(after_help = "Example:\n  sluice remove mc-api\n\n\
+        No push is delivered any more; `sluice apply` takes the service back. What is under way must be over.")]
+    Remove(Remove),
     /// Check or export the record of what happened in an environment
     #[command(subcommand)]
     Ledger(Ledger),
@@ -223,6 +234,64 @@ pub struct Promote {
     /// How often to look: 1s, 500ms
     #[arg(long, value_name = "TIME", default_value = "1s", requires = "follow")]
     pub interval: Wait,
+}
+
+/// `sluice plan`
+#[derive(Debug, Args)]
+pub struct Plan {
+    /// Where to.
+    #[command(flatten)]
+    pub place: Place,
+    /// The release; by itself the newest one verified in the environment before, else the newest
+    pub release: Option<ReleaseArg>,
+}
+
+/// `sluice answer`
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("answer").required(true))]
+pub struct CheckAnswer {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+    /// The check's name
+    pub check: String,
+    /// It passed
+    #[arg(long, group = "answer")]
+    pub passed: bool,
+    /// It failed
+    #[arg(long, group = "answer")]
+    pub failed: bool,
+    /// Why, for the ledger
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<Reason>,
+    /// Only of this release; by itself of whatever is under way
+    #[arg(long, value_name = "RELEASE")]
+    pub release: Option<ReleaseArg>,
+}
+
+/// `sluice retry`
+#[derive(Debug, Args)]
+pub struct Retry {
+    /// Where.
+    #[command(flatten)]
+    pub place: Place,
+    /// Only of this release; by itself of whatever is under way
+    #[arg(long, value_name = "RELEASE")]
+    pub release: Option<ReleaseArg>,
+    /// Why, for the ledger
+    #[arg(long, value_name = "TEXT")]
+    pub reason: Option<Reason>,
+}
+
+/// `sluice remove`
+#[derive(Debug, Args)]
+pub struct Remove {
+    /// The service
+    #[arg(value_parser = ServiceName::parse)]
+    pub service: ServiceName,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
 }
 
 /// `sluice approve`, `sluice reject`

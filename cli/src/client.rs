@@ -16,6 +16,8 @@ use tokio::sync::Mutex;
 
 /// How long a connection may take to be made. A Function URL in reach takes a tenth of a second.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How long an answer may take where nothing else is said.
+pub const USUALLY: Duration = Duration::from_secs(60);
 /// How long to look for credentials: the last place is the network (a container's or an instance's role).
 const CREDENTIALS_WITHIN: Duration = Duration::from_secs(20);
 /// Credentials are read again this long before they expire.
@@ -47,6 +49,11 @@ pub enum Lost {
 impl Client {
     /// Finds address, region and credentials. Asks nothing yet, but for credentials.
     pub async fn open(global: &Global) -> Result<Self, Failure> {
+        Self::open_for(global, USUALLY).await
+    }
+
+    /// Likewise, with another time for an answer where the command line does not say one.
+    pub async fn open_for(global: &Global, answer_within: Duration) -> Result<Self, Failure> {
         let url = endpoint::parse_url(global.url.as_deref())?;
         let mut loader = aws_config::defaults(BehaviorVersion::latest());
         if let Some(profile) = &global.profile {
@@ -57,7 +64,7 @@ impl Client {
         let provider = config
             .credentials_provider()
             .ok_or_else(|| no_credentials(global.profile.as_deref()))?;
-        let http = http_client(&url, global.timeout.0)?;
+        let http = http_client(&url, global.timeout.map_or(answer_within, |timeout| timeout.0))?;
         let client = Self {
             http,
             url,
@@ -73,7 +80,8 @@ impl Client {
         Ok(client)
     }
 
-    /// Asks. A read is tried three times; a change is asked for once, since it may have happened.
+    /// Asks. A read is tried three times, but for a plan, which takes long; a change is asked for once, since it may have
+    /// happened.
     pub async fn ask(&self, request: &Request) -> Result<Answer, Failure> {
         let body = serde_json::to_vec(request).map_err(|error| {
             Failure::new(Exit::Unexpected, "The request cannot be written as JSON.").because(error)
@@ -81,7 +89,8 @@ impl Client {
         if body.len() > LARGEST_REQUEST {
             return Err(too_large(body.len()));
         }
-        let mut waits = if is_read(request) { BACKOFF.as_slice() } else { &[] }.iter();
+        let again = is_read(request) && !matches!(request, Request::Plan { .. });
+        let mut waits = if again { BACKOFF.as_slice() } else { &[] }.iter();
         loop {
             match (self.ask_once(body.clone()).await, waits.next()) {
                 (Ok(answer), _) => return Ok(answer),
@@ -193,7 +202,7 @@ fn http_client(url: &Url, timeout: Duration) -> Result<reqwest::Client, Failure>
 fn is_read(request: &Request) -> bool {
     matches!(
         request,
-        Request::Status { .. } | Request::History { .. } | Request::Ledger { .. }
+        Request::Status { .. } | Request::History { .. } | Request::Plan { .. } | Request::Ledger { .. }
     )
 }
 

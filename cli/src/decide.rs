@@ -1,6 +1,6 @@
 //! The commands by which a person decides: each is one request, answered with a sentence.
 
-use crate::args::{Abort, Answer as AnswerArgs, Command, Global, Hold, Place, Promote};
+use crate::args::{Abort, Answer as AnswerArgs, CheckAnswer, Command, Global, Hold, Place, Promote, Retry};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::follow::{self, Goal};
@@ -12,7 +12,7 @@ use owo_colors::OwoColorize;
 use sluice_domain::api::{Answer, Request};
 use sluice_domain::ids::{ExecutionName, ReleaseNumber};
 
-/// `approve`, `reject`, `abort`, `hold`, `unhold`, `quarantine`, `unquarantine`.
+/// `approve`, `reject`, `answer`, `retry`, `abort`, `hold`, `unhold`, `quarantine`, `unquarantine`.
 pub async fn run(global: &Global, output: &Output, command: &Command) -> Result<(), Failure> {
     let request = request(command)?;
     let answer = ask(&Client::open(global).await?, output, &request).await?;
@@ -61,7 +61,8 @@ pub fn mismatched() -> Failure {
     Failure::new(Exit::Unexpected, message).next("sluice --version")
 }
 
-fn done(output: &Output, answer: &Answer) -> Result<Option<ExecutionName>, Failure> {
+/// Shows what happened; which execution it was about.
+pub fn done(output: &Output, answer: &Answer) -> Result<Option<ExecutionName>, Failure> {
     let Answer::Done {
         message,
         next,
@@ -101,6 +102,8 @@ fn request(command: &Command) -> Result<Request, Failure> {
     match command {
         Command::Approve(args) => approval(args, true),
         Command::Reject(args) => approval(args, false),
+        Command::Answer(args) => check_answer(args),
+        Command::Retry(args) => retry(args),
         Command::Abort(args) => abort(args),
         Command::Hold(Hold {
             place: Place { service, environment },
@@ -150,6 +153,30 @@ fn approval(args: &AnswerArgs, yes: bool) -> Result<Request, Failure> {
     })
 }
 
+fn check_answer(args: &CheckAnswer) -> Result<Request, Failure> {
+    let Place { service, environment } = args.place.clone();
+    let release = release_of(args.release.as_ref(), &service)?;
+    Ok(Request::Answer {
+        service,
+        environment,
+        check: args.check.clone(),
+        passed: args.passed,
+        reason: words(args.reason.as_ref()),
+        release,
+    })
+}
+
+fn retry(args: &Retry) -> Result<Request, Failure> {
+    let Place { service, environment } = args.place.clone();
+    let release = release_of(args.release.as_ref(), &service)?;
+    Ok(Request::Retry {
+        service,
+        environment,
+        release,
+        reason: words(args.reason.as_ref()),
+    })
+}
+
 fn abort(args: &Abort) -> Result<Request, Failure> {
     let Place { service, environment } = args.place.clone();
     let release = release_of(args.release.as_ref(), &service)?;
@@ -187,6 +214,10 @@ mod tests {
             "approve mc-api production 42",
             "approve mc-api production mc-api#42 --reason looked_at_it",
             "reject mc-api production #42 --reason no",
+            "answer mc-api production load --passed",
+            "answer mc-api production load --failed --reason slow --release 42",
+            "retry mc-api production",
+            "retry mc-api production --release mc-api#42 --reason network",
             "abort mc-api dev",
             "abort mc-api dev 42",
             "hold mc-api production --reason sale",
@@ -208,6 +239,10 @@ mod tests {
             "approve mc-api production mc-web#42",
             "approve mc-api pre-prod 42",
             "approve MC production 42",
+            "answer mc-api production load",
+            "answer mc-api production load --passed --failed",
+            "answer mc-api production --passed",
+            "retry mc-api production --release mc-web#42",
             "hold mc-api production",
             "hold mc-api production --reason _",
             "quarantine mc-api 0 --reason x",

@@ -3,6 +3,7 @@
 mod apply;
 mod args;
 mod chart_folder;
+mod checks;
 mod client;
 mod decide;
 mod endpoint;
@@ -13,6 +14,8 @@ mod ledger;
 mod output;
 mod patience;
 mod pipeline_file;
+mod plan;
+mod remove;
 mod reply;
 mod rollback;
 #[cfg(test)]
@@ -54,6 +57,8 @@ async fn run(global: &Global, output: &Output, command: &Command) -> Result<Exit
         Command::Apply(args) => apply::run(global, output, args).await,
         Command::Status(args) => status::run(global, output, args).await,
         Command::History(args) => history::run(global, output, args).await,
+        Command::Plan(args) => plan::run(global, output, args).await,
+        Command::Remove(args) => remove::run(global, output, args).await,
         Command::Promote(args) => decide::promote(global, output, args).await,
         Command::Rollback(args) => rollback::run(global, output, args).await,
         Command::Ledger(args) => return ledger::run(global, output, args).await,

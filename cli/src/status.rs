@@ -6,11 +6,14 @@ use crate::decide::{ask, mismatched};
 use crate::failure::{Exit, Failure};
 use crate::follow::{self, Goal};
 use crate::output::Output;
-use crate::text::{ago, left, phase, plain_line, release, running, state, table};
+use crate::checks::checks_text;
+use crate::text::{ago, left, phase, plain_line, release, running, state, table, wrapped};
 use crate::values::release_of;
 use jiff::Timestamp;
 use owo_colors::OwoColorize;
-use sluice_domain::api::{Activity, Answer, EnvironmentStatus, Request, ServiceStatus, WaitingStatus};
+use sluice_domain::api::{
+    Activity, Answer, CheckState, EnvironmentStatus, Request, ServiceStatus, WaitingStatus,
+};
 use sluice_domain::environment::{Hold, Phase};
 use sluice_domain::ids::{EnvironmentName, ServiceName};
 use sluice_domain::promotion::PromotionState;
@@ -136,8 +139,19 @@ fn service_text(service: &ServiceStatus, width: u16, now: Timestamp) -> String {
         .iter()
         .map(|environment| row(environment, now))
         .collect();
+    let removed = service.removed.as_ref().map(|removed| {
+        let by = plain_line(&removed.by);
+        let said = format!("removed from Sluice's care {} by {by}", ago(removed.at, now));
+        wrapped(&said, width, 2, 4)
+    });
+    let checks: String = service
+        .environments
+        .iter()
+        .map(|environment| checks_text(environment, width, now))
+        .collect();
     format!(
-        "{head}\n{}",
+        "{head}\n{}{}{checks}",
+        removed.unwrap_or_default(),
         table(width, ["ENVIRONMENT", "LIVE", "SINCE", "UNDER WAY"], rows)
     )
 }
@@ -156,7 +170,13 @@ fn row(environment: &EnvironmentStatus, now: Timestamp) -> [String; 4] {
     let live = environment.live.as_ref();
     let what = live.map_or_else(
         || "nothing".to_owned(),
-        |live| running(live.release, live.digest.as_ref()),
+        |live| {
+            let revision = live
+                .revision
+                .map(|revision| format!("\nhelm revision {revision}"))
+                .unwrap_or_default();
+            running(live.release, live.digest.as_ref()) + &revision
+        },
     );
     let since = live.map_or_else(|| "-".to_owned(), |live| ago(live.since, now));
     let activity = environment
@@ -189,6 +209,10 @@ pub fn activity_text(activity: &Activity, now: Timestamp) -> String {
         format!(" to {}", release(activity.release))
     };
     let time = match activity.phase {
+        _ if activity.held_until.is_some() => activity
+            .held_until
+            .map(|until| format!(", held, {}", left(until, now)))
+            .unwrap_or_default(),
         Phase::Starting | Phase::Rolling | Phase::Restoring => format!(", {}", left(activity.deadline, now)),
         Phase::Verified | Phase::Restored | Phase::Stuck => String::new(),
     };
@@ -258,7 +282,8 @@ fn hold_text(hold: &Hold, now: Timestamp) -> String {
     )
 }
 
-/// What a person could type now: approvals that are waited for, and the way out where a rollout is stuck.
+/// What a person could type now: approvals and answers that are waited for, and the way out where a rollout is held or
+/// stuck.
 fn commands(service: &ServiceStatus) -> Vec<String> {
     let name = &service.service;
     let of_environment = |environment: &EnvironmentStatus| {
@@ -268,12 +293,31 @@ fn commands(service: &ServiceStatus) -> Vec<String> {
             .iter()
             .filter(|activity| activity.phase == Phase::Stuck);
         let stuck = stuck.map(|_| format!("  sluice rollback {place}"));
+        let held = environment
+            .activity
+            .iter()
+            .filter(|activity| activity.held_until.is_some());
+        let held = held.flat_map(|activity| {
+            let release = activity
+                .release
+                .map(|release| format!(" {}", release.0))
+                .unwrap_or_default();
+            [
+                format!("  sluice retry {place}"),
+                format!("  sluice abort {place}{release}"),
+            ]
+        });
+        let later = environment
+            .checks
+            .iter()
+            .filter(|check| environment.activity.is_some() && check.state == CheckState::AnswersLater);
+        let later = later.map(|check| format!("  sluice answer {place} {} --passed", plain_line(&check.name)));
         let asked = environment
             .waiting
             .iter()
             .filter(|one| one.state == PromotionState::AwaitingApproval);
         let asked = asked.map(|one| format!("  sluice approve {place} {}", one.release.0));
-        stuck.chain(asked).collect::<Vec<_>>()
+        stuck.chain(held).chain(later).chain(asked).collect::<Vec<_>>()
     };
     service.environments.iter().flat_map(of_environment).collect()
 }

@@ -101,6 +101,41 @@ pub fn count(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
+/// Text in lines of at most `width` characters, broken between words; what has no break in it is broken anywhere. The
+/// first line is indented by `first`, the others by `rest`.
+pub fn wrapped(text: &str, width: u16, first: usize, rest: usize) -> String {
+    let width = usize::from(width).max(rest + 10);
+    let mut lines = vec![" ".repeat(first)];
+    let mut is_empty = true;
+    // What stands at the start of the first line is kept as it is: a title and its padding.
+    for word in text.split_inclusive(' ') {
+        for part in parts(word, width.saturating_sub(rest)) {
+            let long = lines.last().map_or(0, |line| visible(line)) + visible(part.trim_end());
+            if long > width && !is_empty {
+                lines.push(" ".repeat(rest));
+            }
+            if let Some(line) = lines.last_mut() {
+                line.push_str(&part);
+            }
+            is_empty = false;
+        }
+    }
+    lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+fn parts(word: &str, most: usize) -> Vec<String> {
+    if visible(word.trim_end()) <= most {
+        return vec![word.to_owned()];
+    }
+    let all: Vec<char> = word.chars().collect();
+    all.chunks(most.max(1)).map(|part| part.iter().collect()).collect()
+}
+
+/// How many columns it takes: colours take none.
+fn visible(text: &str) -> usize {
+    anstream::adapter::strip_str(text).to_string().chars().count()
+}
+
 /// A table without lines, at most `width` columns wide. The last column takes what is left and wraps.
 pub fn table<const N: usize>(width: u16, header: [&str; N], rows: Vec<[String; N]>) -> String {
     let mut table = Table::new();
