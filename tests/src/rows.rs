@@ -29,14 +29,18 @@ pub async fn until_row(
     limit: Duration,
     wanted: impl Fn(&Environment) -> bool,
 ) -> Result<Environment> {
-    until(&format!("the row of {service} in {environment}"), limit, || async {
-        let found = row(world, service, environment).await?;
-        Ok(if wanted(&found) {
-            Ok(found)
-        } else {
-            Err(format!("{:?}", found.rollout))
-        })
-    })
+    until(
+        &format!("the row of {service} in {environment}"),
+        limit,
+        || async {
+            let found = row(world, service, environment).await?;
+            Ok(if wanted(&found) {
+                Ok(found)
+            } else {
+                Err(format!("{:?}", found.rollout))
+            })
+        },
+    )
     .await
 }
 
