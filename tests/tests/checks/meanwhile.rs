@@ -69,7 +69,15 @@ async fn pods_that_crash_while_a_check_runs_end_the_rollout() -> Result<()> {
         scene.live(1).await?;
         // Long before the check's time is over
         scene
-            .push(2, &[NEVER_ENDS, ("crash-after", "5s"), ("log", "out of paint")])
+            .push(
+                2,
+                &[
+                    NEVER_ENDS,
+                    ("crash-after", "5s"),
+                    ("check/crash-after", "1h"),
+                    ("log", "out of paint"),
+                ],
+            )
             .await?;
         let reason = scene.failed(2).await?;
         ensure!(!reason.contains("check"), "{reason}");
