@@ -53,6 +53,8 @@ pub struct Options {
     pub helm: Option<Chart>,
     /// More keys of every environment, as TOML lines.
     pub environment: String,
+    /// More keys of the first environment alone, as TOML lines.
+    pub first: String,
     /// More files, by their path below the service's own folder.
     pub files: Vec<(String, String)>,
 }
@@ -62,7 +64,7 @@ pub struct Options {
 pub struct Chart {
     /// The chart's folder.
     pub folder: PathBuf,
-    /// The keys of `[workload.helm]` other than `chart`, as TOML lines.
+    /// The keys of `[workload.helm]`, as TOML lines; `chart` where it is not the folder.
     pub workload: String,
     /// The values of every environment, as YAML.
     pub values: String,
@@ -92,6 +94,7 @@ impl Default for Options {
             repository: None,
             helm: None,
             environment: String::new(),
+            first: String::new(),
             files: Vec::new(),
         }
     }
@@ -153,7 +156,11 @@ impl Delivered {
         std::fs::create_dir_all(&self.folder)?;
         match &options.helm {
             Some(chart) => {
-                copy(&chart.folder, &self.folder.join("chart"))?;
+                let folder = self.folder.join("chart");
+                if folder.is_dir() {
+                    std::fs::remove_dir_all(&folder)?;
+                }
+                copy(&chart.folder, &folder)?;
                 std::fs::write(self.folder.join("values.yaml"), &chart.values)?;
             }
             None => std::fs::write(self.folder.join("manifests.yaml"), self.manifests(options))?,
@@ -176,6 +183,9 @@ impl Delivered {
             "service = \"{name}\"\n[source]\nrepository = \"{repository}\"\ntags = [\"^[0-9a-f]{{7,40}}$\"]\n"
         );
         text += &match &options.helm {
+            Some(chart) if chart.workload.contains("chart = ") => {
+                format!("[workload.helm]\n{}", chart.workload)
+            }
             Some(chart) => format!("[workload.helm]\nchart = \"chart\"\n{}", chart.workload),
             None => {
                 "[workload.deployment]\nmanifests = [\"manifests.yaml\"]\ncontainer = \"api\"\n".to_owned()
@@ -196,6 +206,9 @@ impl Delivered {
                 text += "values = [\"values.yaml\"]\n";
             }
             text += &options.environment;
+            if number == 0 {
+                text += &options.first;
+            }
             if options.approval && number + 1 == places.len() {
                 text += "operators = [\"ana\", \"ben\"]\n\
                          approval = { approvers = [\"ana\", \"ben\"], quorum = 1, expires = \"1h\" }\n";

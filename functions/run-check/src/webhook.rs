@@ -44,7 +44,6 @@ pub(crate) async fn ask(url: &str, key: &[u8], asked: &Asked<'_>, limit: Duratio
     let until = Instant::now() + limit;
     let client = Client::builder()
         .redirect(redirect::Policy::none())
-        .timeout(TRY)
         .connect_timeout(Duration::from_secs(5))
         .user_agent("sluice")
         .build()
@@ -52,7 +51,8 @@ pub(crate) async fn ask(url: &str, key: &[u8], asked: &Asked<'_>, limit: Duratio
     let body = serde_json::to_vec(asked).map_err(|error| Failure::internal(error.to_string()))?;
     let mut delay = FIRST_DELAY;
     loop {
-        let last = match post(&client, url, key, asked, &body).await? {
+        let left = TRY.min(until.saturating_duration_since(Instant::now()));
+        let last = match post(&client, url, key, asked, &body, left).await? {
             Tried::Said(said) => return Ok(said),
             Tried::Again(reason) => reason,
         };
@@ -75,10 +75,12 @@ async fn post(
     key: &[u8],
     asked: &Asked<'_>,
     body: &[u8],
+    limit: Duration,
 ) -> Result<Tried, Failure> {
     let seconds = Timestamp::now().as_second();
     let request = client
         .post(url)
+        .timeout(limit)
         .header("content-type", "application/json")
         .header("idempotency-key", asked.id.as_str())
         .header("x-sluice-timestamp", seconds.to_string())

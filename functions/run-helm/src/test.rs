@@ -6,6 +6,7 @@ use crate::process;
 use jiff::Timestamp;
 use sluice_domain::bundle::HelmBundle;
 use sluice_domain::check::{self, CheckRun, is_helms};
+use sluice_domain::helm::HelmStatus;
 use sluice_domain::wire::{Next, NextState};
 use sluice_domain::workload::Verdict;
 use sluice_lambda::Failure;
@@ -16,6 +17,8 @@ use std::time::Duration;
 
 /// The most of a log that is kept.
 const LOG: usize = 64 << 10;
+/// How much is read of a Job's, in bytes.
+const READ: usize = 256 << 10;
 
 /// Runs the chart's tests, and records what they answer.
 pub(crate) async fn test(
@@ -47,7 +50,7 @@ async fn run_tests(tools: &Tools, held: &Held, limit: Duration) -> Result<(Verdi
     let files = place.files().await?;
     let arguments = [
         "test".to_owned(),
-        release,
+        release.clone(),
         "--logs".to_owned(),
         format!("--namespace={}", held.spec.namespace),
         format!("--timeout={}s", limit.as_secs().max(1)),
@@ -57,11 +60,9 @@ async fn run_tests(tools: &Tools, held: &Held, limit: Duration) -> Result<(Verdi
     // A chart's tests run with the chart's secrets.
     let secrets = sluice_secrets::unsaid(&tools.secrets, &tools.backends.table, &held.environment).await;
     let struck = |text: &str| sluice_secrets::struck(secrets.as_ref(), text);
-    let log = struck(&format!(
-        "{}{}",
-        String::from_utf8_lossy(&ended.output),
-        ended.complaints
-    ));
+    let jobs = jobs(&place, &release).await?;
+    let said = String::from_utf8_lossy(&ended.output);
+    let log = struck(&format!("{said}{}{jobs}", ended.complaints));
     let verdict = if ended.success {
         Verdict::Passed
     } else if ended.complaints.contains("context deadline exceeded") || ended.complaints.contains("timed out")
@@ -72,6 +73,21 @@ async fn run_tests(tools: &Tools, held: &Held, limit: Duration) -> Result<(Verdi
         Verdict::Failed(why.to_string())
     };
     Ok((verdict, log))
+}
+
+/// What the tests that are Jobs printed: helm shows the logs of those that are Pods.
+async fn jobs(place: &Place<'_>, release: &str) -> Result<String, Failure> {
+    let revisions = place.revisions(release).await?;
+    let latest = revisions
+        .iter()
+        .find(|revision| revision.status == HelmStatus::Deployed);
+    let tests = latest.into_iter().flat_map(|latest| &latest.hooks);
+    let tests = tests.filter(|hook| hook.kind == "Job" && hook.events.iter().any(|event| event == "test"));
+    let mut said = String::new();
+    for test in tests {
+        said += &place.namespace.job_logs(&test.name, READ).await?;
+    }
+    Ok(said)
 }
 
 async fn bundle(tools: &Tools, held: &Held) -> Result<HelmBundle, Failure> {

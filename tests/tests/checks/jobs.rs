@@ -28,7 +28,12 @@ async fn jobs(scene: &Scene) -> Result<Vec<Job>> {
     let all = Api::<Job>::namespaced(client, &namespace)
         .list(&ListParams::default())
         .await?;
-    let checks = |job: &Job| job.metadata.name.as_ref().is_some_and(|name| name.starts_with("check-"));
+    let checks = |job: &Job| {
+        job.metadata
+            .name
+            .as_ref()
+            .is_some_and(|name| name.starts_with("check-"))
+    };
     Ok(all.into_iter().filter(checks).collect())
 }
 
@@ -46,22 +51,34 @@ async fn all_three(scene: &Scene, stage: &str) -> Result<()> {
     let before = scene.written().await?;
 
     // When one fails, then the first is what runs, and the promotion says why
-    scene.push(2, &[FAILS, ("check/log", "there is no column paint")]).await?;
+    scene
+        .push(2, &[FAILS, ("check/log", "there is no column paint")])
+        .await?;
     let reason = scene.failed(2).await?;
-    ensure!(reason.contains(&format!("{stage} check: Job check-2-dev-")), "{reason}");
+    ensure!(
+        reason.contains(&format!("{stage} check: Job check-2-dev-")),
+        "{reason}"
+    );
     let failed = scene.answered(2).await?;
     ensure!(log(&scene.world, &failed).await?.contains("no column paint"));
     scene.live(1).await?;
     scene.assert_pods(&first).await?;
     if stage == "before" {
-        ensure!(scene.written().await? == before, "{before:?}\n{:?}", scene.written().await?);
+        ensure!(
+            scene.written().await? == before,
+            "{before:?}\n{:?}",
+            scene.written().await?
+        );
     }
 
     // When one never answers, then it is held for a person, its Job is stopped, and nobody decides
     scene.push(3, &[NEVER_ENDS]).await?;
     scene.held(3).await?;
     let silent = scene.answered(3).await?;
-    ensure!(matches!(silent.answer, Some(Verdict::Inconclusive(_))), "{silent:?}");
+    ensure!(
+        matches!(silent.answer, Some(Verdict::Inconclusive(_))),
+        "{silent:?}"
+    );
     let jobs = jobs(scene).await?;
     let stopped = jobs.iter().find(|job| {
         let name = job.metadata.name.as_deref().unwrap_or_default();
@@ -75,7 +92,11 @@ async fn all_three(scene: &Scene, stage: &str) -> Result<()> {
     scene.live(1).await?;
     scene.assert_pods(&first).await?;
     if stage == "before" {
-        ensure!(scene.written().await? == before, "{before:?}\n{:?}", scene.written().await?);
+        ensure!(
+            scene.written().await? == before,
+            "{before:?}\n{:?}",
+            scene.written().await?
+        );
     }
     scene.service.cleanup().await
 }
@@ -118,9 +139,16 @@ async fn a_first_release_whose_check_fails_leaves_no_pods() -> Result<()> {
 async fn checks_run_one_after_the_other_and_the_first_that_fails_is_the_last() -> Result<()> {
     let keys = "before = [{ job = \"a.yaml\", timeout = \"30s\" }, { job = \"b.yaml\", timeout = \"30s\" }, \
                 { job = \"c.yaml\", timeout = \"30s\" }]";
-    let file = |name: &str| JOB.replace("name: check}\nspec", &format!("name: {name}}}\nspec")).replace("[check]", &format!("[{name}]"));
+    let file = |name: &str| {
+        JOB.replace("name: check}\nspec", &format!("name: {name}}}\nspec"))
+            .replace("[check]", &format!("[{name}]"))
+    };
     let (a, b, c) = (file("a"), file("b"), file("c"));
-    let files = [("a.yaml", a.as_str()), ("b.yaml", b.as_str()), ("c.yaml", c.as_str())];
+    let files = [
+        ("a.yaml", a.as_str()),
+        ("b.yaml", b.as_str()),
+        ("c.yaml", c.as_str()),
+    ];
     let scene = Scene::new("c-order", By::Manifests, keys, &files).await?;
     scene.push(1, &[]).await?;
     scene.live(1).await?;
@@ -128,7 +156,10 @@ async fn checks_run_one_after_the_other_and_the_first_that_fails_is_the_last() -
     let reason = scene.failed(2).await?;
     ensure!(reason.contains("before b: "), "{reason}");
     let row = scene.row(|row| crate::scene::is_about(row, 2)).await?;
-    let run: Vec<&str> = sluice_tests::rows::checks(&row).iter().map(|run| run.name.as_str()).collect();
+    let run: Vec<&str> = sluice_tests::rows::checks(&row)
+        .iter()
+        .map(|run| run.name.as_str())
+        .collect();
     ensure!(run == ["a", "b"], "{run:?}");
     scene.service.cleanup().await
 }

@@ -100,7 +100,10 @@ impl Scene {
 
     /// Waits until the rollout of a release waits for a person.
     pub async fn held(&self, release: u64) -> Result<Environment> {
-        let held = |row: &Environment| row.under_way().is_some_and(|rollout| rollout.held_until.is_some());
+        let held = |row: &Environment| {
+            row.under_way()
+                .is_some_and(|rollout| rollout.held_until.is_some())
+        };
         self.row(|row| is_about(row, release) && held(row)).await
     }
 
@@ -109,7 +112,11 @@ impl Scene {
         let found = self.pods().await?;
         ensure!(found.pods > 0, "no pods");
         for image in found.specs.iter().chain(&found.image_ids) {
-            ensure!(image.ends_with(&pushed.digest), "{image} runs, not {}", pushed.digest);
+            ensure!(
+                image.ends_with(&pushed.digest),
+                "{image} runs, not {}",
+                pushed.digest
+            );
         }
         Ok(())
     }
@@ -120,7 +127,13 @@ impl Scene {
             By::Manifests => self.service.name.clone(),
             By::Helm => format!("{}-api", self.service.name),
         };
-        running(&self.world, &place.cluster, &place.namespace, &format!("app={app}")).await
+        running(
+            &self.world,
+            &place.cluster,
+            &place.namespace,
+            &format!("app={app}"),
+        )
+        .await
     }
 
     /// What a rollout could have written in dev, with what changes when it is written.
@@ -131,7 +144,11 @@ impl Scene {
         let deployments = Api::<Deployment>::namespaced(client.clone(), &namespace);
         for one in deployments.list(&ListParams::default()).await? {
             let annotations = one.metadata.annotations.clone();
-            insert(&mut found, &one, format!("{:?} {annotations:?}", one.metadata.generation));
+            insert(
+                &mut found,
+                &one,
+                format!("{:?} {annotations:?}", one.metadata.generation),
+            );
         }
         let sets = Api::<ReplicaSet>::namespaced(client.clone(), &namespace);
         for one in sets.list(&ListParams::default()).await? {
@@ -139,10 +156,21 @@ impl Scene {
         }
         let maps = Api::<ConfigMap>::namespaced(client.clone(), &namespace);
         for one in maps.list(&ListParams::default()).await? {
-            insert(&mut found, &one, one.metadata.resource_version.clone().unwrap_or_default());
+            insert(
+                &mut found,
+                &one,
+                one.metadata.resource_version.clone().unwrap_or_default(),
+            );
         }
-        for one in Api::<Secret>::namespaced(client, &namespace).list(&ListParams::default()).await? {
-            insert(&mut found, &one, one.metadata.resource_version.clone().unwrap_or_default());
+        for one in Api::<Secret>::namespaced(client, &namespace)
+            .list(&ListParams::default())
+            .await?
+        {
+            insert(
+                &mut found,
+                &one,
+                one.metadata.resource_version.clone().unwrap_or_default(),
+            );
         }
         Ok(found)
     }
@@ -157,5 +185,5 @@ pub fn is_about(row: &Environment, release: u64) -> bool {
     row.rollout
         .as_ref()
         .and_then(|rollout| rollout.release)
-        .is_some_and(|number| number.0 == release)
+        .is_some_and(|number| u64::from(number.0) == release)
 }

@@ -3,9 +3,19 @@
 //! | file | what |
 //! |---|---|
 //! | `delivery` | installed, upgraded, failed, rolled back, adopted |
-//! | `kills` | killed in each phase, and run again |
+//! | `drift` | what others changed: stops a rollout, or is written over |
 //! | `held` | helm caught in the middle: for the others |
+//! | `history` | a way back is byte for byte the revision that it goes to |
+//! | `kills` | killed in each phase, and run again |
+//! | `registry` | charts in ECR |
+//! | `scale` | a part of production's replicas |
+//! | `secrets` | values from Secrets Manager reach the cluster, and nothing else |
 
 mod delivery;
+mod drift;
 mod held;
+mod history;
 mod kills;
+mod registry;
+mod scale;
+mod secrets;
