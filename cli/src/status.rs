@@ -1,12 +1,12 @@
 //! `sluice status`: what runs where, and what is under way.
 
 use crate::args::{Global, Status};
+use crate::checks::checks_text;
 use crate::client::Client;
 use crate::decide::{ask, mismatched};
 use crate::failure::{Exit, Failure};
 use crate::follow::{self, Goal};
 use crate::output::Output;
-use crate::checks::checks_text;
 use crate::text::{ago, left, phase, plain_line, release, running, state, table, wrapped};
 use crate::values::release_of;
 use jiff::Timestamp;
@@ -311,7 +311,8 @@ fn commands(service: &ServiceStatus) -> Vec<String> {
             .checks
             .iter()
             .filter(|check| environment.activity.is_some() && check.state == CheckState::AnswersLater);
-        let later = later.map(|check| format!("  sluice answer {place} {} --passed", plain_line(&check.name)));
+        let later =
+            later.map(|check| format!("  sluice answer {place} {} --passed", plain_line(&check.name)));
         let asked = environment
             .waiting
             .iter()

@@ -175,10 +175,11 @@ pub async fn signal(pid: i32, signal: &str) -> Result<()> {
     Ok(())
 }
 
-/// Whether a process has ended.
+/// Whether a process has ended, with all its threads.
 pub fn is_gone(pid: i32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
     match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(stat) => stat.contains(") Z "),
+        Ok(stat) => stat.contains(") Z ") && threads <= 1,
         Err(_) => true,
     }
 }
