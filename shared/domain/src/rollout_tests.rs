@@ -67,7 +67,7 @@ fn what_was_waited_for_is_told_when_its_time_is_over() {
     assert!(await_others(&mut environment, Some(why)));
     assert!(!await_others(&mut environment, Some(why)), "said once");
     let spec = spec(None);
-    let observed = observed(1, 7);
+    let observed = observed(1, 6);
     let mut rollout = environment.rollout.clone().unwrap();
     let decided = |rollout: &Rollout, wanted, second| {
         decide(facts(rollout, wanted, &observed, None, &spec), at(second))
