@@ -118,8 +118,10 @@ pub enum Command {
     #[command(after_help = "Example:\n  sluice reject mc-api production 42 --reason 'not on a Friday'")]
     Reject(Answer),
     /// Give the answer that a webhook's check waits for
-    #[command(after_help = "Examples:\n  sluice answer mc-api production load-test --passed\n  \
-        sluice answer mc-api production load-test --failed --reason 'p99 over 300 ms'")]
+    #[command(
+        after_help = "Examples:\n  sluice answer mc-api production load-test --passed\n  \
+        sluice answer mc-api production load-test --failed --reason 'p99 over 300 ms'"
+    )]
     Answer(CheckAnswer),
     /// Run the check again that gave no answer and holds the promotion
     #[command(after_help = "Example:\n  sluice retry mc-api production")]

@@ -57,7 +57,11 @@ fn line(check: &CheckStatus, now: Timestamp) -> String {
 fn cut(text: &str, width: u16) -> String {
     let room = usize::from(width).saturating_sub(6);
     let kept: String = match text.chars().count() > room {
-        true => text.chars().take(room.saturating_sub(3)).chain("...".chars()).collect(),
+        true => text
+            .chars()
+            .take(room.saturating_sub(3))
+            .chain("...".chars())
+            .collect(),
         false => text.to_owned(),
     };
     format!("    | {kept}\n")
@@ -83,7 +87,8 @@ mod tests {
             started_at: at(100),
             answered_at: over.then(|| at(120)),
             deadline: at(400),
-            reason: wrong.then(|| "Job mc-api-verify-integration-9: the last pod ended with exit code 3".into()),
+            reason: wrong
+                .then(|| "Job mc-api-verify-integration-9: the last pod ended with exit code 3".into()),
             log: wrong.then(|| format!("1 of 2 passed\n{}\n\u{1b}[2Jend", "x".repeat(90))),
         }
     }

@@ -64,7 +64,10 @@ fn plan_text(plan: &Plan, width: u16) -> String {
     let place = format!("{} {}", plan.service, plan.environment);
     let next = match plan.gates.as_slice() {
         [] => format!("sluice promote {place} {}", plan.release.0),
-        _ => format!("sluice status {} --environment {}", plan.service, plan.environment),
+        _ => format!(
+            "sluice status {} --environment {}",
+            plan.service, plan.environment
+        ),
     };
     text + &format!("\n{} {next}\n", "next:".cyan())
 }
@@ -102,7 +105,9 @@ fn object(change: &Difference, width: u16) -> String {
     }
     let more = change.fields.len().saturating_sub(MOST_FIELDS);
     if more > 0 {
-        text.push_str(&format!("    and {more} more fields; --output json has them all\n"));
+        text.push_str(&format!(
+            "    and {more} more fields; --output json has them all\n"
+        ));
     }
     for (manager, fields) in &change.taken {
         let said = format!(
@@ -217,13 +222,30 @@ mod tests {
     }
 
     fn full() -> Plan {
-        let image = |digit: &str| json!(format!("123456789012.dkr.ecr.eu-west-1.amazonaws.com/mc-api@sha256:{}", digit.repeat(64)));
+        let image = |digit: &str| {
+            json!(format!(
+                "123456789012.dkr.ecr.eu-west-1.amazonaws.com/mc-api@sha256:{}",
+                digit.repeat(64)
+            ))
+        };
         let mut api = difference(Change::Change, "Deployment", "api");
         api.fields = vec![
             field("spec.replicas", Some(json!(2)), Some(json!(4))),
-            field("spec.template.spec.containers[api].image", Some(image("a")), Some(image("b"))),
-            field("spec.template.spec.containers[api].env[DEBUG]", Some(json!({"name": "DEBUG", "value": "1"})), None),
-            field("metadata.annotations[note]", None, Some(json!("two\nlines\u{1b}[31m"))),
+            field(
+                "spec.template.spec.containers[api].image",
+                Some(image("a")),
+                Some(image("b")),
+            ),
+            field(
+                "spec.template.spec.containers[api].env[DEBUG]",
+                Some(json!({"name": "DEBUG", "value": "1"})),
+                None,
+            ),
+            field(
+                "metadata.annotations[note]",
+                None,
+                Some(json!("two\nlines\u{1b}[31m")),
+            ),
         ];
         api.taken = [("kubectl".to_owned(), vec!["spec.replicas".to_owned()])].into();
         let mut secret = difference(Change::Change, "Secret", "api");
@@ -234,7 +256,9 @@ mod tests {
         let mut refused = difference(Change::Create, "Paint", &"p".repeat(63));
         refused.note = Some("kind Paint of example.com/v1 is not known to cluster mc-production yet".into());
         let mut many = difference(Change::Change, "ConfigMap", "many");
-        many.fields = (0..42).map(|n| field(&format!("data.k{n}"), None, Some(json!(n)))).collect();
+        many.fields = (0..42)
+            .map(|n| field(&format!("data.k{n}"), None, Some(json!(n))))
+            .collect();
         Plan {
             replaces: Some(ReleaseNumber(41)),
             revision: Some(7),

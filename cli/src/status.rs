@@ -1,12 +1,12 @@
 //! `sluice status`: what runs where, and what is under way.
 
 use crate::args::{Global, Status};
+use crate::checks::checks_text;
 use crate::client::Client;
 use crate::decide::{ask, mismatched};
 use crate::failure::{Exit, Failure};
 use crate::follow::{self, Goal};
 use crate::output::Output;
-use crate::checks::checks_text;
 use crate::text::{ago, left, phase, plain_line, release, running, state, table, wrapped};
 use crate::values::release_of;
 use jiff::Timestamp;
@@ -311,7 +311,8 @@ fn commands(service: &ServiceStatus) -> Vec<String> {
             .checks
             .iter()
             .filter(|check| environment.activity.is_some() && check.state == CheckState::AnswersLater);
-        let later = later.map(|check| format!("  sluice answer {place} {} --passed", plain_line(&check.name)));
+        let later =
+            later.map(|check| format!("  sluice answer {place} {} --passed", plain_line(&check.name)));
         let asked = environment
             .waiting
             .iter()
@@ -343,8 +344,21 @@ mod tests {
             with_activity(with_live(environment("production"), None), failing),
             environment("canary"),
         ];
+        let mut silent = activity("promotion", Some(3), Phase::Rolling);
+        silent.reason = Some("verify integration: no answer by 12:00".into());
+        silent.held_until = Some(at(1_800));
+        let mut by_helm = with_live(environment("production"), Some(2));
+        by_helm.live.as_mut().unwrap().revision = Some(7);
+        let held = with_activity(with_live(environment("staging"), Some(2)), silent);
+        let mut gone = service("mc-old", vec![with_live(environment("production"), Some(9))]);
+        gone.removed = Some(sluice_domain::service::Removed {
+            by: "ana".into(),
+            at: at(0),
+        });
         vec![
             service("mc-api", vec![dev, staging, production]),
+            service("mc-jobs", vec![held, by_helm]),
+            gone,
             service("mc-web", web),
         ]
     }
@@ -399,7 +413,7 @@ mod tests {
             kept.iter()
                 .map(|service| service.environments.len())
                 .collect::<Vec<_>>(),
-            [1, 1]
+            [1, 1, 1, 1]
         );
     }
 }

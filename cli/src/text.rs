@@ -120,7 +120,10 @@ pub fn wrapped(text: &str, width: u16, first: usize, rest: usize) -> String {
             is_empty = false;
         }
     }
-    lines.iter().map(|line| format!("{}\n", line.trim_end())).collect()
+    lines
+        .iter()
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect()
 }
 
 fn parts(word: &str, most: usize) -> Vec<String> {
@@ -128,7 +131,9 @@ fn parts(word: &str, most: usize) -> Vec<String> {
         return vec![word.to_owned()];
     }
     let all: Vec<char> = word.chars().collect();
-    all.chunks(most.max(1)).map(|part| part.iter().collect()).collect()
+    all.chunks(most.max(1))
+        .map(|part| part.iter().collect())
+        .collect()
 }
 
 /// How many columns it takes: colours take none.

@@ -57,7 +57,11 @@ fn without_common_start(one: &str, other: &str) -> (String, String) {
 fn line(indent: usize, text: &str, width: u16) -> String {
     let room = usize::from(width).saturating_sub(indent);
     let cut = match text.chars().count() > room {
-        true => text.chars().take(room.saturating_sub(3)).chain("...".chars()).collect(),
+        true => text
+            .chars()
+            .take(room.saturating_sub(3))
+            .chain("...".chars())
+            .collect(),
         false => text.to_owned(),
     };
     format!("{:indent$}{cut}\n", "")

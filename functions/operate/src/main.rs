@@ -13,8 +13,8 @@ mod samples;
 mod waking;
 
 use door::Door;
-use sluice_executions::{Executions, MachineArn};
 use making_plans::PlanMaker;
+use sluice_executions::{Executions, MachineArn};
 use sluice_lambda::settings::{
     PROMOTION_MACHINE, ROLL_BACK_FUNCTION, ROLLBACK_MACHINE, RUN_HELM_FUNCTION, TABLE, required,
 };

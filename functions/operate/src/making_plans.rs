@@ -109,8 +109,16 @@ mod tests {
     #[test]
     fn what_failed_is_told_as_what_it_is() {
         for (failed, payload, wanted) in [
-            (true, r#"{"errorType":"Refused","errorMessage":"no chart"}"#, "Refused: no chart"),
-            (true, r#"{"errorType":"Sandbox.Timedout","errorMessage":"after 90 s"}"#, "Transient: run-helm ended before the plan was made (Sandbox.Timedout: after 90 s)"),
+            (
+                true,
+                r#"{"errorType":"Refused","errorMessage":"no chart"}"#,
+                "Refused: no chart",
+            ),
+            (
+                true,
+                r#"{"errorType":"Sandbox.Timedout","errorMessage":"after 90 s"}"#,
+                "Transient: run-helm ended before the plan was made (Sandbox.Timedout: after 90 s)",
+            ),
             (true, "garbage", "Internal: run-helm failed without saying how"),
             (false, "{}", "Internal: what run-helm answered is no plan"),
         ] {

@@ -100,12 +100,7 @@ async fn sweep(
 
 /// Images pushed since the service's first `apply` that are no release: their event never came.
 async fn lost_pushes(backends: &Backends, meta: &Meta, now: Timestamp) -> Result<Vec<String>, Failure> {
-    let known: BTreeSet<_> = backends
-        .table
-        .digests(&meta.service)
-        .await?
-        .into_iter()
-        .collect();
+    let known: BTreeSet<_> = backends.table.digests(&meta.service).await?.into_iter().collect();
     let mut pushed = backends
         .registry
         .pushed_since(&meta.repository, meta.first_applied_at)

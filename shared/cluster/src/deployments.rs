@@ -83,8 +83,7 @@ impl Namespace {
     }
 
     async fn create_deployment(&self, object: &str, body: &Value) -> Result<Answer, ClusterError> {
-        let send =
-            |client: Client| async move { answer(self.send_creation(client, body, false).await) };
+        let send = |client: Client| async move { answer(self.send_creation(client, body, false).await) };
         self.ask(object, send).await
     }
 
@@ -129,7 +128,11 @@ impl Namespace {
             };
             return self.ask(&object, send).await;
         };
-        let patch = Patch::Strategic(patch(wanted, replicas_to_write(wanted, is_autoscaled, found), fence));
+        let patch = Patch::Strategic(patch(
+            wanted,
+            replicas_to_write(wanted, is_autoscaled, found),
+            fence,
+        ));
         let parameters = patch_parameters().dry_run();
         let send = |client| {
             let (parameters, patch) = (&parameters, &patch);

@@ -8,10 +8,10 @@
 mod access;
 mod apply;
 mod autoscalers;
+mod bundle_differences;
 mod config_maps;
 mod connection;
 mod deployments;
-mod bundle_differences;
 mod differences;
 mod error;
 mod fence;

@@ -269,7 +269,10 @@ pub fn taken_over(live: &Value, wanted: &Value, ours: &str) -> BTreeMap<String, 
 /// `\0f:spec\0f:containers\0k:{"name":"api"}\0f:image` as `spec.containers[api].image` (Kubernetes, FieldsV1).
 fn readable(leaf: &str) -> String {
     let mut path = String::new();
-    for part in leaf.split('\u{0}').filter(|part| !part.is_empty() && *part != ".") {
+    for part in leaf
+        .split('\u{0}')
+        .filter(|part| !part.is_empty() && *part != ".")
+    {
         match part.split_once(':') {
             Some(("f", key)) => path = joined(&path, key),
             Some(("k", keys)) => path.push_str(&format!("[{}]", key_of(keys))),
@@ -281,7 +284,9 @@ fn readable(leaf: &str) -> String {
 
 fn key_of(keys: &str) -> String {
     let parsed: Option<Map<String, Value>> = serde_json::from_str(keys).ok();
-    let Some(keys) = parsed else { return keys.to_owned() };
+    let Some(keys) = parsed else {
+        return keys.to_owned();
+    };
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     match keys.get("name") {
         Some(name) => text(name),

@@ -157,8 +157,14 @@ fn a_field_that_is_taken_over_is_named_as_a_changed_one_is() {
             "\0f:spec\0f:containers\0k:{\"name\":\"api\"}\0f:image",
             "spec.containers[api].image",
         ),
-        ("\0f:spec\0f:ports\0k:{\"port\":80,\"protocol\":\"TCP\"}\0.", "spec.ports[80 TCP]"),
-        ("\0f:metadata\0f:finalizers\0v:\"a/b\"", "metadata.finalizers[\"a/b\"]"),
+        (
+            "\0f:spec\0f:ports\0k:{\"port\":80,\"protocol\":\"TCP\"}\0.",
+            "spec.ports[80 TCP]",
+        ),
+        (
+            "\0f:metadata\0f:finalizers\0v:\"a/b\"",
+            "metadata.finalizers[\"a/b\"]",
+        ),
         ("\0f:metadata\0f:labels\0f:a/b", "metadata.labels[a/b]"),
     ] {
         assert_eq!(readable(leaf), path);

@@ -44,7 +44,7 @@ pub fn meta(service: &ServiceName) -> Meta {
         newest: None,
         first_applied_at: at(0),
         removed: None,
-            environments: vec![environment("dev"), environment("production")],
+        environments: vec![environment("dev"), environment("production")],
         v: 0,
     }
 }

@@ -11,7 +11,9 @@ use sluice_domain::check::{Later, answer_later};
 use sluice_domain::environment::{Environment, Rollout};
 use sluice_domain::ids::ReleaseNumber;
 use sluice_domain::ledger::Record;
-use sluice_domain::pipeline::{Action, Caller, CheckAction, CheckSpec, EnvironmentSpec, Pipeline, may_answer};
+use sluice_domain::pipeline::{
+    Action, Caller, CheckAction, CheckSpec, EnvironmentSpec, Pipeline, may_answer,
+};
 use sluice_domain::workload::Verdict;
 use sluice_table::Transaction;
 use sluice_transitions::{load_pipeline, spec_of};
@@ -31,12 +33,7 @@ pub struct Word {
 }
 
 /// Records the answer and wakes the promotion that waits for it. The same answer again is fine: it wakes again.
-pub async fn run(
-    door: &Door,
-    caller_arn: &str,
-    word: &Word,
-    now: Timestamp,
-) -> Result<Answer, OperateError> {
+pub async fn run(door: &Door, caller_arn: &str, word: &Word, now: Timestamp) -> Result<Answer, OperateError> {
     in_care(&service_at(door, &word.at).await?)?;
     let rollout = deciding(|| record(door, caller_arn, word, now)).await?;
     let Word { at, check, .. } = word;
@@ -46,8 +43,13 @@ pub async fn run(
         .release
         .map(|release| format!(" of {}{release}", at.service))
         .unwrap_or_default();
-    let message = format!("Check {check}{of} in {} {how}: the answer is recorded.{said}", at.environment);
-    let next = rollout.release.map_or_else(|| at.status(), |release| at.follow(release));
+    let message = format!(
+        "Check {check}{of} in {} {how}: the answer is recorded.{said}",
+        at.environment
+    );
+    let next = rollout
+        .release
+        .map_or_else(|| at.status(), |release| at.follow(release));
     Ok(done(message, Some(next), Some(rollout.owner)))
 }
 
@@ -81,10 +83,7 @@ pub fn meant<'e>(
     release: Option<ReleaseNumber>,
 ) -> Result<&'e Rollout, OperateError> {
     let Some(rollout) = environment.rollout.as_ref() else {
-        let message = format!(
-            "Nothing was ever done to {} of {}.",
-            at.environment, at.service
-        );
+        let message = format!("Nothing was ever done to {} of {}.", at.environment, at.service);
         return Err(refused(message, at.status()));
     };
     match release.filter(|release| rollout.release != Some(*release)) {

@@ -217,11 +217,7 @@ async fn publish_next(
         true => "; the service is in Sluice's care again",
         false => "",
     };
-    let reason = format!(
-        "version {}{place}{}{back}",
-        hash.short(),
-        told(&approval_changed)
-    );
+    let reason = format!("version {}{place}{}{back}", hash.short(), told(&approval_changed));
     let by = who(&caller);
     let mut transaction = Transaction::new();
     let environments = touched(&old, pipeline, &before);

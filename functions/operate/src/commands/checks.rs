@@ -137,7 +137,12 @@ mod tests {
         environment.rollout.as_mut().unwrap().checks = vec![
             run(Stage::Before, "migrate", 1, Some(silent)),
             run(Stage::Before, "migrate", 2, Some(Verdict::Passed)),
-            run(Stage::Verify, "migrate", 1, Some(Verdict::Failed("exit code 3".into()))),
+            run(
+                Stage::Verify,
+                "migrate",
+                1,
+                Some(Verdict::Failed("exit code 3".into())),
+            ),
             run(Stage::Verify, "load", 1, None),
             run(Stage::Verify, "smoke", 1, None),
         ];

@@ -70,12 +70,7 @@ async fn chosen(door: &Door, at: &Place, known: &Known) -> Result<Release, Opera
 }
 
 /// What a promotion would wait for, or be refused for, a sentence each.
-fn in_the_way(
-    at: &Place,
-    release: &Release,
-    environment: &Environment,
-    gates: &[GateResult],
-) -> Vec<String> {
+fn in_the_way(at: &Place, release: &Release, environment: &Environment, gates: &[GateResult]) -> Vec<String> {
     let failed = gates.iter().filter(|gate| gate.verdict != Verdict::Passed);
     let mut found: Vec<String> = failed.map(|gate| gate.detail.clone()).collect();
     // a quarantine is a gate already
@@ -133,7 +128,14 @@ mod tests {
             (release(43), &busy, &[]),
             (shut, &calm, &[]),
         ]
-        .map(|(release, environment, gates)| in_the_way(&place("production"), &release, environment, gates).join("; "));
-        insta::assert_snapshot!(told.join("\n"), @"");
+        .map(|(release, environment, gates)| {
+            in_the_way(&place("production"), &release, environment, gates).join("; ")
+        });
+        insta::assert_snapshot!(told.join("\n"), @r"
+        #42 was never verified in dev; ECR does not answer
+        mc-api#41 is live in production already
+        mc-api-43-production-1 changes production now
+        mc-api#43 is being rolled out in production already
+        ");
     }
 }

@@ -32,7 +32,9 @@ pub async fn run(
         .map(|run| format!("{} {}", run.stage, run.name))
         .unwrap_or_default();
     let message = format!("{check} is run again in {}.{said}", at.environment);
-    let next = rollout.release.map_or_else(|| at.status(), |release| at.follow(release));
+    let next = rollout
+        .release
+        .map_or_else(|| at.status(), |release| at.follow(release));
     Ok(done(message, Some(next), Some(rollout.owner)))
 }
 

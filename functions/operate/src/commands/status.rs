@@ -6,7 +6,8 @@ use crate::door::Door;
 use crate::error::{OperateError, not_found};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use sluice_domain::api::{
-    Activity, Answer, CheckStatus, EnvironmentStatus, LiveStatus, ServiceStatus, WaitingStatus};
+    Activity, Answer, CheckStatus, EnvironmentStatus, LiveStatus, ServiceStatus, WaitingStatus,
+};
 use sluice_domain::environment::{Environment, Rollout, RolloutKind};
 use sluice_domain::ids::{EnvironmentName, Hash, PersonName, PromotionId, ServiceName};
 use sluice_domain::pipeline::{ApprovalSpec, Pipeline};

@@ -143,7 +143,7 @@ fn an_environment_that_leaves_keeps_its_state_and_is_told() {
         newest: None,
         first_applied_at: at(0),
         removed: None,
-            environments: vec![env("dev"), env("staging"), env("qa"), env("old")],
+        environments: vec![env("dev"), env("staging"), env("qa"), env("old")],
         v: 3,
     };
     let environments = vec![environment("dev"), environment("qa"), environment("old")];

@@ -119,10 +119,7 @@ fn a_check_is_answered_by_whom_it_names() {
     }
     let ana = Caller::of(&pipeline, &arn("ana"), OWN);
     let denied = may_answer(&ana, &check(vec![person("ben")]), production, &pipeline).unwrap_err();
-    assert!(
-        denied.to_string().contains("answered by ben"),
-        "{denied}"
-    );
+    assert!(denied.to_string().contains("answered by ben"), "{denied}");
 }
 
 #[test]
