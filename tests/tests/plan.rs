@@ -108,7 +108,7 @@ async fn a_plan_of_a_chart_shows_drift_and_no_secret() -> Result<()> {
     let manager = aws_sdk_secretsmanager::Client::new(&world.config);
     let entry = manager
         .create_secret()
-        .name("plan-helm/token")
+        .name("delivery/plan-helm")
         .secret_string(PLANTED);
     let arn = entry.send().await?.arn.context("an entry without an ARN")?;
     let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: {{ .Release.Name }}-secret}\n\
@@ -135,9 +135,10 @@ async fn a_plan_of_a_chart_shows_drift_and_no_secret() -> Result<()> {
         "{first}"
     );
     ensure!(change(&first, "Secret", name)?["change"] == "create", "{first}");
-    ana.run(&["promote", name, "dev", "1"]).await?;
+    ana.run(&["unhold", name, "dev"]).await?;
     let live = until_live(&ana, name, "dev", 1).await?;
     ensure!(live["live"]["revision"] == 1, "{live}");
+    ana.run(&["hold", name, "dev", "--reason", "look again"]).await?;
     service.apply(&ana, &options("two")).await?;
     pushed(&ana, &service, 2).await?;
     let (client, namespace) = service.admin("dev").await?;
@@ -179,7 +180,9 @@ async fn a_check_without_an_answer_holds_is_run_again_and_aborted() -> Result<()
     };
     let service = Delivered::new(&world, "plan-held", &options).await?;
     let name = service.name.as_str();
-    let image = Image::new("held").label("sluice.sim/wait/log", "waits for nobody");
+    let image = Image::new("held")
+        .label("sluice.sim/wait/log", "waits for nobody")
+        .label("sluice.sim/wait/ready-after", "600s");
     service.push(&image, &["0000001"]).await?;
     let held = |run: u64| {
         let ana = &ana;
