@@ -344,8 +344,21 @@ mod tests {
             with_activity(with_live(environment("production"), None), failing),
             environment("canary"),
         ];
+        let mut silent = activity("promotion", Some(3), Phase::Rolling);
+        silent.reason = Some("verify integration: no answer by 12:00".into());
+        silent.held_until = Some(at(1_800));
+        let mut by_helm = with_live(environment("production"), Some(2));
+        by_helm.live.as_mut().unwrap().revision = Some(7);
+        let held = with_activity(with_live(environment("staging"), Some(2)), silent);
+        let mut gone = service("mc-old", vec![with_live(environment("production"), Some(9))]);
+        gone.removed = Some(sluice_domain::service::Removed {
+            by: "ana".into(),
+            at: at(0),
+        });
         vec![
             service("mc-api", vec![dev, staging, production]),
+            service("mc-jobs", vec![held, by_helm]),
+            gone,
             service("mc-web", web),
         ]
     }
@@ -400,7 +413,7 @@ mod tests {
             kept.iter()
                 .map(|service| service.environments.len())
                 .collect::<Vec<_>>(),
-            [1, 1]
+            [1, 1, 1, 1]
         );
     }
 }

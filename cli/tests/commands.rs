@@ -36,6 +36,15 @@ fn cases() -> Vec<(&'static str, Answer)> {
         ("promote mc-api production #43", yes()),
         ("approve mc-api production 43 --reason looked_at_staging", yes()),
         ("reject mc-api production 43", yes()),
+        ("plan mc-api production", plan()),
+        ("plan mc-api production #43", plan()),
+        ("answer mc-api production load-test --passed", yes()),
+        (
+            "answer mc-api production load-test --failed --reason slow --release 43",
+            yes(),
+        ),
+        ("retry mc-api production --release 43 --reason network", yes()),
+        ("remove mc-api --yes", yes()),
         ("abort mc-api production 43 --reason wrong_one", yes()),
         (
             "rollback mc-api production",
@@ -96,6 +105,20 @@ fn what_programs_read_is_the_answer() {
         }
         assert_eq!(read, answer, "{line}");
     }
+}
+
+/// Nobody is there to be asked: nothing is sent.
+#[test]
+fn a_service_is_not_removed_without_a_word() {
+    let operate = Operate::always(done("Done.", None, None));
+    let run = run(&mut operate.sluice("remove mc-api"));
+    assert!(operate.requests().is_empty());
+    insta::assert_snapshot!(run, @r"
+        -- standard error
+        error: Nobody is there to say whether mc-api shall leave Sluice's care.
+        next: sluice remove mc-api --yes
+        -- exit code 2
+        ");
 }
 
 #[test]

@@ -5,20 +5,24 @@ mod double;
 
 use double::{run, sluice};
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 20] = [
     "validate",
     "apply",
     "status",
     "history",
+    "plan",
     "promote",
     "approve",
     "reject",
+    "answer",
+    "retry",
     "abort",
     "rollback",
     "hold",
     "unhold",
     "quarantine",
     "unquarantine",
+    "remove",
     "ledger",
     "ledger verify",
     "ledger export",

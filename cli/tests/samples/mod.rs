@@ -3,8 +3,10 @@
 
 use jiff::Timestamp;
 use sluice_domain::api::*;
+use sluice_domain::difference::{Change, Difference, FieldChange};
 use sluice_domain::environment::Phase;
 use sluice_domain::ids::*;
+use sluice_domain::pipeline::{OnDrift, Seconds};
 use sluice_domain::promotion::PromotionState;
 
 pub fn name(text: &str) -> ServiceName {
@@ -131,4 +133,42 @@ pub fn rolled_back(outcome: RollbackOutcome) -> Answer {
         digest: Some(digest()),
         message: "production goes back from #43 to #41: the cluster is written, pods are awaited.".into(),
     })
+}
+
+pub fn plan() -> Answer {
+    let change = |kind: &str, name: &str, change| Difference {
+        kind: kind.into(),
+        name: name.into(),
+        namespace: Some("production".into()),
+        change,
+        fields: Vec::new(),
+        managers: Vec::new(),
+        taken: Default::default(),
+        note: None,
+    };
+    let mut api = change("Deployment", "api", Change::Change);
+    api.fields = vec![FieldChange {
+        path: "spec.replicas".into(),
+        from: Some(2.into()),
+        to: Some(4.into()),
+    }];
+    Answer::Plan(Box::new(Plan {
+        service: name("mc-api"),
+        environment: env("production"),
+        release: ReleaseNumber(43),
+        digest: digest(),
+        replaces: Some(ReleaseNumber(42)),
+        revision: None,
+        changes: vec![change("ConfigMap", "api-config-1a2b3c4d5e", Change::Create), api],
+        drift: Vec::new(),
+        on_drift: OnDrift::Stop,
+        hooks: Vec::new(),
+        before: vec!["migrate".into()],
+        verify: Vec::new(),
+        timeout: Seconds(600),
+        rollback_within: Seconds(300),
+        rollback_at_least: None,
+        gates: Vec::new(),
+        approval: None,
+    }))
 }

@@ -107,7 +107,7 @@ fn tail(log: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
     use crate::samples::{at, environment, id, under_way};
     use sluice_domain::check::Stage;

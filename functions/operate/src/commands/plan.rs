@@ -131,6 +131,11 @@ mod tests {
         .map(|(release, environment, gates)| {
             in_the_way(&place("production"), &release, environment, gates).join("; ")
         });
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @r"
+        #42 was never verified in dev; ECR does not answer
+        mc-api#41 is live in production already
+        mc-api-43-production-1 changes production now
+        mc-api#43 is being rolled out in production already
+        ");
     }
 }

@@ -183,7 +183,14 @@ mod tests {
             }
             other => panic!("{other:?}"),
         });
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @r"
+        mc-api#42 waits for production; mc-api is removed when nothing waits.
+          next: sluice abort mc-api production 42
+        mc-api-43-dev-1 changes dev of mc-api now; mc-api is removed when nothing is under way.
+          next: sluice abort mc-api dev 43
+        mc-api-dev-r7 changes dev of mc-api now; mc-api is removed when nothing is under way.
+          next: sluice status mc-api --environment dev --follow
+        ");
         assert!(idle(&place_of(&environment("dev")), &environment("dev")).is_ok());
     }
 
@@ -196,6 +203,10 @@ mod tests {
             text(&service(), None, &[]),
             text(&service(), Some("mc-api was removed by ana"), &[running]),
         ];
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @r"
+        mc-api is out of Sluice's care. What runs stays: #41 in dev. A push is no release any more; history and ledger stay. `sluice apply` takes it back.
+        mc-api is out of Sluice's care. Nothing of Sluice's runs anywhere. A push is no release any more; history and ledger stay. `sluice apply` takes it back.
+        mc-api was removed by ana already. `sluice apply` takes it back.
+        ");
     }
 }
