@@ -3,10 +3,14 @@
 use crate::handler::{Outcome, Scene, Tools};
 use crate::reply::shortened;
 use serde_json::Value;
-use sluice_domain::check::{Subject, job};
-use sluice_domain::workload::{ObservedJob, Verdict};
+use sluice_cluster::{Namespace, WaitEnd};
+use sluice_domain::check::{Stage, Subject, job};
+use sluice_domain::environment::Wanted;
+use sluice_domain::rollout::bundle_of;
+use sluice_domain::workload::{self, Leaving, ObservedJob, Verdict, WorkloadRef};
 use sluice_lambda::Failure;
 use sluice_transitions::{address_of, load_release};
+use std::future::pending;
 use std::time::Duration;
 
 /// How long one watch lasts at most: then the rollout looks at its pods again.
@@ -43,7 +47,11 @@ pub(crate) async fn run(
     }
     namespace.create_job(&job, scene.run.fence).await?;
     let limit = WATCH.min(at_most).min(scene.left);
-    let seen = namespace.wait_for_job(name, limit).await?;
+    let seen = tokio::select! {
+        biased;
+        seen = namespace.wait_for_job(name, limit) => seen?,
+        trouble = trouble(tools, scene, &namespace, limit) => return Ok(Outcome::Runs(trouble?)),
+    };
     let Some(verdict) = seen.as_ref().and_then(verdict) else {
         return Ok(Outcome::Runs(format!("Job {name} runs")));
     };
@@ -63,15 +71,42 @@ fn with_last_word(verdict: Verdict, log: &str) -> Verdict {
 }
 
 /// What it printed, without what Sluice gave the release's chart: a Job may read the chart's Secrets.
-async fn log(
-    tools: &Tools,
-    scene: &Scene,
-    namespace: &sluice_cluster::Namespace,
-    name: &str,
-) -> Result<String, Failure> {
+async fn log(tools: &Tools, scene: &Scene, namespace: &Namespace, name: &str) -> Result<String, Failure> {
     let log = namespace.job_logs(name, LOG).await?;
     let secrets = sluice_secrets::unsaid(&tools.secrets, &tools.backends.table, &scene.environment).await;
     Ok(sluice_secrets::struck(secrets.as_ref(), &log))
+}
+
+/// Ends when a pod of the release is in trouble, or another holder has written: then the rollout looks at once, and does not
+/// wait for the check.
+async fn trouble(
+    tools: &Tools,
+    scene: &Scene,
+    namespace: &Namespace,
+    limit: Duration,
+) -> Result<String, Failure> {
+    let rollout = scene.environment.under_way();
+    let wanted = rollout.and_then(|rollout| Some((rollout.wanted()?, rollout.fence)));
+    let (Stage::Verify, Some((wanted, fence))) = (scene.run.stage, wanted) else {
+        return pending().await;
+    };
+    let (Wanted::Bundle(hash) | Wanted::NoPods(hash)) = wanted;
+    let bundle = bundle_of(wanted, tools.backends.table.bundle(hash).await?);
+    let asked = WorkloadRef::all_of(&bundle);
+    let failed = |observed: &_| {
+        matches!(
+            workload::verdict(&bundle, observed, Leaving::Awaited),
+            Verdict::Failed(_)
+        )
+    };
+    match namespace.wait_for(&asked, limit, fence, failed).await? {
+        WaitEnd::Settled(_) => Ok("pods are in trouble while the check runs".to_owned()),
+        WaitEnd::TimedOut(_) => pending().await,
+        WaitEnd::Preempted { seen } => Err(Failure::preempted(format!(
+            "another holder has written {} with fence {seen}",
+            scene.environment.name
+        ))),
+    }
 }
 
 fn verdict(job: &ObservedJob) -> Option<Verdict> {
@@ -83,12 +118,7 @@ fn verdict(job: &ObservedJob) -> Option<Verdict> {
 }
 
 /// Its time is over. It may be over too, meanwhile; else it is stopped: a later try must not run beside it.
-async fn late(
-    tools: &Tools,
-    scene: &Scene,
-    namespace: &sluice_cluster::Namespace,
-    name: &str,
-) -> Result<Outcome, Failure> {
+async fn late(tools: &Tools, scene: &Scene, namespace: &Namespace, name: &str) -> Result<Outcome, Failure> {
     let Some(seen) = namespace.job(name).await? else {
         return Ok(Outcome::Answered(
             Verdict::Inconclusive(format!("Job {name} was not made in time, or is gone")),

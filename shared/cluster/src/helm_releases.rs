@@ -1,7 +1,7 @@
 //! Helm releases, as helm's own Secrets hold them.
 
 use crate::error::ClusterError;
-use crate::helm_record::{self, decode, encode, failed, secret_name};
+use crate::helm_record::{self, decode, encode, failed, fence_of_label, own_fence, secret_name};
 use crate::namespace::{FIELD_MANAGER, Namespace};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -32,6 +32,16 @@ impl Namespace {
             .iter()
             .map(|secret| self.revision_of(secret))
             .collect::<Result<Vec<_>, _>>()?;
+        let labels = found.items.iter().map(|secret| &secret.metadata);
+        let labels: Vec<_> = revisions
+            .iter()
+            .map(|revision| revision.revision)
+            .zip(labels.map(fence_of_label))
+            .collect();
+        for revision in &mut revisions {
+            let said = Some(revision.description.as_str());
+            revision.fence = own_fence(revision.revision, revision.fence, said, &labels);
+        }
         revisions.sort_by_key(|revision| Reverse(revision.revision));
         Ok(revisions)
     }
@@ -52,6 +62,15 @@ impl Namespace {
         };
         let heads = found.items.iter().map(|object| read(&object.metadata));
         let mut heads = heads.collect::<Result<Vec<_>, _>>()?;
+        let labels = found.items.iter().map(|object| &object.metadata);
+        let labels: Vec<_> = heads
+            .iter()
+            .map(|head| head.revision)
+            .zip(labels.map(fence_of_label))
+            .collect();
+        for head in &mut heads {
+            head.fence = own_fence(head.revision, head.fence, None, &labels);
+        }
         heads.sort_by_key(|head| Reverse(head.revision));
         Ok(heads)
     }

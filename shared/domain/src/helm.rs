@@ -28,7 +28,7 @@ pub struct HelmRevision {
     pub status: HelmStatus,
     /// What helm, or who ran it, says of it.
     pub description: String,
-    /// Under which fence Sluice made it; none where others made it.
+    /// Under which fence Sluice made it; none where others made it, also where helm handed them a label of ours.
     pub fence: Option<Fence>,
     /// When it was made.
     pub deployed_at: Option<Timestamp>,

@@ -5,14 +5,17 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use sluice_local::faults::{Action, Rule};
 use sluice_local::image::{Image, Pushed};
 use sluice_tests::outside::ledger;
-use sluice_tests::seen::{until_live, until_state};
+use sluice_tests::rows::row;
+use sluice_tests::seen::{PATIENCE, promotion, until_live, until_state};
 use sluice_tests::service::{Chart, Delivered, Options};
+use sluice_tests::wait::until;
 use sluice_tests::{Person, World};
+use std::time::Duration;
 
 const VALUES: &str = "message: one\nreplicaCount: 2\n";
 
@@ -206,6 +209,68 @@ async fn a_release_that_others_changed_stops_a_rollout_or_is_written_over() -> R
         "{reasons:?}"
     );
     // And the way back is Sluice's own release before it
+    scene.service.cleanup().await
+}
+
+#[tokio::test]
+async fn somebody_s_helm_that_is_at_work_is_waited_for_and_never_closed() -> Result<()> {
+    let scene = Scene::new("helm-busy", &by(Chart::own("hooks", VALUES))).await?;
+    let name = scene.service.name.as_str();
+    let first = scene.push(1).await?;
+    scene.live(1, &first).await?;
+    // Given an upgrade by hand that does not end: helm hands it the labels of ours
+    let chart = scene.service.folder().join("chart").display().to_string();
+    let waits = "hooks.pre-upgrade.waitsFor=gate";
+    let upgrade = ["upgrade", name, &chart, "--reuse-values", "--set", waits];
+    let by_hand = scene.service.helm("dev", &upgrade);
+    let meanwhile = async {
+        let pending = |told: &[Value]| {
+            told.last()
+                .is_some_and(|last| last.get("status").is_some_and(|s| s == "pending-upgrade"))
+        };
+        until("an upgrade by hand", PATIENCE, || async {
+            let told = history(&scene.service, "dev").await?;
+            Ok(if pending(&told) {
+                Ok(())
+            } else {
+                Err(format!("{told:?}"))
+            })
+        })
+        .await?;
+        scene.push(2).await?;
+        until("a promotion that waits for it", PATIENCE, || async {
+            let found = promotion(&scene.ana, name, "dev", 2).await?;
+            let taken = row(&scene.world, name, "dev").await?;
+            let starts = taken
+                .under_way()
+                .and_then(|rollout| rollout.release)
+                .is_some_and(|release| release.0 == 2);
+            Ok(if starts { Ok(()) } else { Err(format!("{found:?}")) })
+        })
+        .await?;
+        // Long enough for a look at it, and for it to be closed if it were taken for one of ours
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        let told = history(&scene.service, "dev").await?;
+        ensure!(pending(&told) && told.len() == 2, "{told:?}");
+        let (client, namespace) = scene.service.admin("dev").await?;
+        let gate: ConfigMap = serde_json::from_value(json!({"metadata": {"name": "gate"}}))?;
+        Api::<ConfigMap>::namespaced(client, &namespace)
+            .create(&PostParams::default(), &gate)
+            .await?;
+        Ok::<_, anyhow::Error>(())
+    };
+    let (said, came) = tokio::join!(by_hand, meanwhile);
+    came?;
+    said?.well()?;
+    // Then it ended well, and is drift
+    let failed = until_state(&scene.ana, name, "dev", 2, "failed").await?;
+    ensure!(failed.to_string().contains("is not Sluice's"), "{failed}");
+    let entries = ledger(&scene.ana, name, "dev").await?;
+    ensure!(
+        !entries
+            .iter()
+            .any(|entry| entry.get("event").is_some_and(|event| event == "helm_healed"))
+    );
     scene.service.cleanup().await
 }
 

@@ -150,7 +150,7 @@ async fn what_is_no_chart_of_ours_is_refused_with_what_would_be_right() -> Resul
     service
         .push(&Image::new("helm-oci-image 2"), &["0000002"])
         .await?;
-    let failed = until_state(&ana, &service.name, "dev", 2, "failed").await?;
+    let failed = until_state(&ana, &service.name, "dev", 1, "failed").await?;
     ensure!(failed.to_string().contains("helm push"), "{failed}");
     service.cleanup().await
 }

@@ -214,8 +214,8 @@ async fn a_secret_that_cannot_be_read_stops_before_anything_is_written() -> Resu
             failed.contains(arn) && failed.contains("cannot be read"),
             "{failed}"
         );
-        let list = service.helm("dev", &["list", "--all", "--short"]).await?.well()?;
-        ensure!(list.trim().is_empty(), "{list}");
+        let said = service.helm("dev", &["history", name]).await?;
+        ensure!(said.status != 0 && said.err.contains("not found"), "{said:?}");
         until_row(&world, name, "dev", PATIENCE, |row| row.under_way().is_none()).await?;
         service.cleanup().await?;
     }
