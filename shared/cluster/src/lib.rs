@@ -27,6 +27,7 @@ mod pods;
 mod reading;
 mod request;
 mod sets;
+mod stuck_sets;
 mod token;
 mod wait;
 
