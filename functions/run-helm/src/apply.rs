@@ -8,7 +8,9 @@ use crate::turn::Turn;
 use jiff::Timestamp;
 use sluice_domain::bundle::{Bundle, HelmBundle};
 use sluice_domain::environment::{HelmRun, Rollout, Wanted};
-use sluice_domain::helm::{Asked, Course, FENCE_LABEL, HelmRevision, HelmStatus, course, description};
+use sluice_domain::helm::{
+    Asked, Course, FENCE_LABEL, HelmRevision, HelmStatus, course, description, documents,
+};
 use sluice_domain::ids::{ExecutionName, Fence};
 use sluice_domain::ledger::{Event, Record};
 use sluice_domain::pipeline::Workload;
@@ -107,6 +109,8 @@ async fn claim(tools: &Tools, held: &Held, execution: &ExecutionName) -> Result<
         }
         let decision = rollout.fence;
         let fence = environment.fence.next(seen);
+        let before = environment.helm.as_ref().filter(|run| run.decision == decision);
+        let healed = before.and_then(|run| run.healed);
         environment.fence = fence;
         environment.helm = Some(HelmRun {
             fence,
@@ -115,6 +119,7 @@ async fn claim(tools: &Tools, held: &Held, execution: &ExecutionName) -> Result<
             revision: None,
             content: None,
             removed: false,
+            healed,
         });
         let mut transaction = Transaction::new();
         transaction.update(&environment);
@@ -156,6 +161,22 @@ impl Run<'_> {
     }
 
     async fn heal(&self, revision: u32, why: String, now: Timestamp) -> Result<(), Failure> {
+        let record = Record {
+            event: Event::HelmHealed,
+            by: "sluice".into(),
+            release: self.held.rollout.release,
+            digest: None,
+            execution: Some(self.execution.clone()),
+            fence: Some(self.fence),
+            reason: Some(why.clone()),
+        };
+        self.change(|environment, transaction| {
+            let told = environment.helm.as_mut().map(|run| run.healed.replace(revision));
+            if told != Some(Some(revision)) {
+                transaction.record(environment, record.clone(), now);
+            }
+        })
+        .await?;
         let said = format!("Closed by Sluice: {why}");
         let mut attempt = 1;
         while let Err(error) = self
@@ -172,19 +193,7 @@ impl Run<'_> {
             attempt += 1;
             tokio::time::sleep(FENCE_DELAY).await;
         }
-        let record = Record {
-            event: Event::HelmHealed,
-            by: "sluice".into(),
-            release: self.held.rollout.release,
-            digest: None,
-            execution: Some(self.execution.clone()),
-            fence: Some(self.fence),
-            reason: Some(why),
-        };
-        self.change(|environment, transaction| {
-            transaction.record(environment, record.clone(), now);
-        })
-        .await
+        Ok(())
     }
 
     async fn upgrade(&self) -> Result<Next, Failure> {
@@ -353,7 +362,24 @@ impl Run<'_> {
                 self.release
             ))
         })?;
+        self.free(&found).await?;
         self.record(Some(&found)).await
+    }
+
+    /// Lets StatefulSets go on that wait for a pod of a template that is gone.
+    async fn free(&self, found: &HelmRevision) -> Result<(), Failure> {
+        let objects = documents(&found.manifest).map_err(|fault| Failure::refused(fault.to_string()))?;
+        let sets = objects
+            .iter()
+            .filter(|object| object.get("kind").is_some_and(|kind| kind == "StatefulSet"))
+            .filter_map(|object| object.pointer("/metadata/name")?.as_str());
+        for set in sets {
+            let freed = self.place.namespace.free_stuck_set(set).await?;
+            if !freed.is_empty() {
+                tracing::info!(set, pods = ?freed, "deleted, as the set would wait for them for ever");
+            }
+        }
+        Ok(())
     }
 
     async fn record(&self, found: Option<&HelmRevision>) -> Result<Next, Failure> {

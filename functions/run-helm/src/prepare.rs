@@ -11,8 +11,8 @@ use serde::Deserialize;
 use serde_json::Value;
 use sluice_domain::bundle::{Baseline, Bundle, ChartRef, HelmBundle};
 use sluice_domain::environment::Environment;
-use sluice_domain::helm::{HelmRevision, documents, is_drift, own_values, owned, present, workloads};
-use sluice_domain::ids::{ExecutionName, Hash};
+use sluice_domain::helm::{HelmRevision, documents, is_drift, others, own_values, owned, present, workloads};
+use sluice_domain::ids::{ExecutionName, Fence, Hash};
 use sluice_domain::ledger::{Event, Record};
 use sluice_domain::pipeline::{EnvironmentSpec, HelmWorkload, OnDrift, Package, Pipeline, Workload};
 use sluice_domain::release::Release;
@@ -106,7 +106,7 @@ pub(crate) async fn look<'t>(
     let place = Place::connect(tools, site.spec, LOOKING).await?;
     let name = site.release_name();
     let revisions = place.revisions(&name).await?;
-    if let Some(why) = others(&revisions, site) {
+    if let Some(why) = others(&revisions, above(site)) {
         return Err(Failure::transient(why));
     }
     let secrets = sluice_secrets::current(&tools.secrets, &site.spec.secret_values).await?;
@@ -197,21 +197,12 @@ impl Site<'_> {
 /// Somebody else's helm that is at work is waited for: it writes the same objects.
 async fn busy(place: &Place<'_>, site: &Site<'_>) -> Result<Option<String>, Failure> {
     let revisions = place.revisions(&site.release_name()).await?;
-    Ok(others(&revisions, site))
+    Ok(others(&revisions, above(site)))
 }
 
-/// Whose helm is at work, if anybody else's is.
-fn others(revisions: &[HelmRevision], site: &Site<'_>) -> Option<String> {
-    use sluice_domain::helm::{Asked, Course, course};
-    let asked = Asked {
-        wanted: None,
-        decision: site.environment.fence,
-        fence: site.environment.fence.next(site.environment.fence),
-    };
-    match course(revisions, asked) {
-        Course::Busy(why) => Some(why),
-        _ => None,
-    }
+/// A fence above all that were given out here.
+fn above(site: &Site<'_>) -> Fence {
+    site.environment.fence.next(site.environment.fence)
 }
 
 fn bundle(

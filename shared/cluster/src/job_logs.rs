@@ -10,6 +10,8 @@ use kube::api::LogParams;
 const LINES: i64 = 2_000;
 /// Bytes that are taken of these, so that nobody fills our memory: of lines that are longer the end is missing.
 const BYTES: i64 = 1024 * 1024;
+/// Characters of a termination message that are told.
+const MESSAGE: usize = 200;
 
 impl Namespace {
     /// The end of what the containers of a Job's newest pod have printed, at most so many bytes with the line above each. A
@@ -30,7 +32,10 @@ impl Namespace {
         let mut logs = Vec::new();
         for container in containers(pod) {
             logs.push((
-                format!("--- pod {pod_name}, container {container}\n"),
+                format!(
+                    "--- pod {pod_name}, container {container}{}\n",
+                    ended(pod, &container)
+                ),
                 self.log(&pod_name, &container).await,
             ));
         }
@@ -61,6 +66,28 @@ fn containers(pod: &Pod) -> Vec<String> {
     let spec = pod.spec.iter();
     let all = spec.flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
     all.map(|container| container.name.clone()).collect()
+}
+
+/// How a container ended, where it did not end well: one that had too little memory says nothing of it in its log.
+fn ended(pod: &Pod, container: &str) -> String {
+    let status = pod.status.iter();
+    let all = status.flat_map(|status| {
+        let init = status.init_container_statuses.iter().flatten();
+        init.chain(status.container_statuses.iter().flatten())
+    });
+    let terminated = all
+        .filter(|status| status.name == container)
+        .find_map(|status| status.state.as_ref()?.terminated.as_ref());
+    let Some(terminated) = terminated.filter(|terminated| terminated.exit_code != 0) else {
+        return String::new();
+    };
+    let code = terminated.exit_code;
+    let reason = terminated.reason.as_deref().unwrap_or("Error");
+    let message = terminated.message.as_deref().unwrap_or_default();
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let message: String = message.chars().take(MESSAGE).collect();
+    let text = format!(", ended with {code} ({reason}): {message}");
+    text.trim_end_matches([':', ' ']).to_owned()
 }
 
 /// Each has its share; what one leaves over is the next one's.
@@ -112,6 +139,27 @@ mod tests {
             ("one", 0, ""),
         ] {
             assert_eq!(cut(text, most), wanted, "{text:?} in {most}");
+        }
+    }
+
+    #[test]
+    fn a_container_that_did_not_end_well_says_how() {
+        for (terminated, wanted) in [
+            (serde_json::json!({"exitCode": 0, "reason": "Completed"}), ""),
+            (
+                serde_json::json!({"exitCode": 137, "reason": "OOMKilled"}),
+                ", ended with 137 (OOMKilled)",
+            ),
+            (
+                serde_json::json!({"exitCode": 1, "message": "no\ndatabase\n"}),
+                ", ended with 1 (Error): no database",
+            ),
+        ] {
+            let status = serde_json::json!({"name": "m", "state": {"terminated": terminated}, "image": "i",
+                "imageID": "i", "ready": false, "restartCount": 0});
+            let pod = serde_json::json!({"metadata": {}, "status": {"containerStatuses": [status]}});
+            let pod: Pod = serde_json::from_value(pod).unwrap_or_default();
+            assert_eq!(ended(&pod, "m"), wanted);
         }
     }
 

@@ -28,6 +28,7 @@ mod pods;
 mod reading;
 mod request;
 mod sets;
+mod stuck_sets;
 mod token;
 mod wait;
 

@@ -133,6 +133,9 @@ pub struct HelmRun {
     /// Whether the release is removed: what a failed first installation is brought back to.
     #[serde(default)]
     pub removed: bool,
+    /// The last revision that was closed for this decision: told in the ledger before it is done, and once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healed: Option<u32>,
 }
 
 impl HelmRun {

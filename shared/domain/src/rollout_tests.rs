@@ -69,14 +69,21 @@ fn what_was_waited_for_is_told_when_its_time_is_over() {
     let spec = spec(None);
     let observed = observed(1, 6);
     let mut rollout = environment.rollout.clone().unwrap();
-    let decided = |rollout: &Rollout, wanted, second| {
-        decide(facts(rollout, wanted, &observed, None, &spec), at(second))
+    rollout.target = None;
+    let decided = |rollout: &Rollout, wanted, observed: &Observation| {
+        let of_helm = Facts {
+            is_helm: true,
+            ..facts(rollout, wanted, observed, None, &spec)
+        };
+        decide(of_helm, at(600))
     };
     let late = format!("its time was over before it began: {why}");
-    assert_eq!(decided(&rollout, None, 600), Decision::Abandon(late));
+    assert_eq!(decided(&rollout, None, &observed), Decision::Abandon(late));
     rollout.phase = Phase::Rolling;
+    rollout.fence = Fence(rollout.fence.0 + 1);
     let late = format!("the cluster could not be written in time: {why}");
-    assert_eq!(decided(&rollout, Some(&bundle(2)), 600), Decision::Restore(late));
+    let came = decided(&rollout, Some(&bundle(2)), &observed);
+    assert_eq!(came, Decision::Restore(late));
     // And it is forgotten as soon as there is nothing left to wait for
     assert!(prepared(&mut environment, Baseline::Nothing, hash(2)));
     assert_eq!(environment.rollout.unwrap().waits_for, None);

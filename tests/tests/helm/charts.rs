@@ -37,8 +37,8 @@ struct Kind {
     takes: Takes,
     /// Values; `STORE` stands for a reference to an image that is no release, `DIGEST` for its digest, `URI` for the repository.
     values: &'static str,
-    /// Values of a release that cannot run, where its image alone does not tell.
-    broken: Option<&'static str>,
+    /// What the reason says of a release that cannot run.
+    says: &'static str,
     /// Whether it has objects of definitions of its own.
     defines: bool,
     /// Rights beyond those of every chart: API group, resources. In its namespace, and in the cluster.
@@ -51,7 +51,7 @@ const OURS: Kind = Kind {
     ours: true,
     takes: Takes::Digest,
     values: "",
-    broken: None,
+    says: "no database",
     defines: false,
     rights: &[],
     cluster_rights: &[],
@@ -67,6 +67,8 @@ const KINDS: [Kind; 10] = [
     Kind {
         name: "hooks",
         values: "message: one\n",
+        // Its hooks run the same image.
+        says: "pre-upgrade hooks failed",
         ..OURS
     },
     Kind {
@@ -91,9 +93,7 @@ const KINDS: [Kind; 10] = [
     Kind { name: "job", ..OURS },
     Kind {
         name: "descheduler",
-        values: "rbac: {create: false}\n",
-        // Nothing runs before its schedule says so.
-        broken: Some("rbac: {create: false}\nschedule: never\n"),
+        values: "kind: Deployment\nrbac: {create: false}\n",
         ..OTHERS
     },
     Kind {
@@ -284,25 +284,13 @@ impl Case {
 
     async fn fails(&self) -> Result<()> {
         let name = &self.service.name;
-        let image = Image::new(&format!("{name} 3"));
-        let image = match self.kind.broken {
-            Some(values) => {
-                self.apply(values).await?;
-                image
-            }
-            None => image.label("sluice.sim/crash-at-start", "no database"),
-        };
+        let image = Image::new(&format!("{name} 3")).label("sluice.sim/crash-at-start", "no database");
         let started = Instant::now();
         self.service.push(&image, &["0000003"]).await?;
         let failed = until_state(&self.ana, name, "dev", 3, "failed").await?;
         ensure!(started.elapsed() < FAST, "it took {:?}", started.elapsed());
         let reason = failed.get("reason").and_then(Value::as_str).unwrap_or_default();
-        let why = if self.kind.broken.is_some() {
-            "never"
-        } else {
-            "no database"
-        };
-        ensure!(reason.contains(why), "{name}: {reason}");
+        ensure!(reason.contains(self.kind.says), "{name}: {reason}");
         until_live(&self.ana, name, "dev", 2).await.map(drop)
     }
 
@@ -420,4 +408,23 @@ async fn charts_of_several_kinds_are_delivered() -> Result<()> {
         failed.join("\n")
     );
     Ok(())
+}
+
+#[tokio::test]
+async fn a_chart_that_runs_nothing_is_refused() -> Result<()> {
+    // A CronJob alone: nothing that runs would tell whether the release is well.
+    let world = World::load().await?;
+    let kind = Kind {
+        name: "descheduler",
+        values: "rbac: {create: false}\n",
+        ..OTHERS
+    };
+    let case = Case::new(&world, kind, "hc-nothing").await?;
+    case.apply(kind.values).await?;
+    let reason = case.refused().await?;
+    ensure!(
+        reason.contains("no Deployment, StatefulSet or DaemonSet"),
+        "{reason}"
+    );
+    case.service.cleanup().await
 }

@@ -8,7 +8,7 @@ use sluice_local::image::Image;
 use sluice_tests::act::{held, sweep};
 use sluice_tests::outside::{executions, stop};
 use sluice_tests::seen::{PATIENCE, assert_runs, until_asked, until_live, until_written};
-use sluice_tests::service::{Delivered, Options, Place};
+use sluice_tests::service::{Chart, Delivered, Options, Place};
 use sluice_tests::wait::until;
 use sluice_tests::{Person, Said, World};
 use std::collections::BTreeSet;
@@ -62,6 +62,8 @@ pub enum Flow {
     Slept,
     /// A promotion is stopped at the console after it has written the cluster.
     Gone,
+    /// The second release is pushed, which helm delivers after a migration.
+    Helm,
 }
 
 /// A service, and who acts on it.
@@ -95,11 +97,31 @@ impl Flow {
                 | Self::Rejected
                 | Self::Aborted
         );
-        Options {
+        let plain = Options {
             environments,
             approval,
             replicas: 1,
             ..Options::default()
+        };
+        if self != Self::Helm {
+            return plain;
+        }
+        // None of the chart's hooks: what helm waits for is another test's.
+        let events = ["install", "upgrade", "rollback", "delete"];
+        let none = events.map(|event| format!("pre-{event}: null, post-{event}: null"));
+        Options {
+            helm: Some(Chart::own("hooks", &format!("hooks: {{{}}}\n", none.join(", ")))),
+            environment: "before = [{ job = \"migrate.yaml\" }]\n".to_owned(),
+            files: vec![("migrate.yaml".to_owned(), MIGRATION.to_owned())],
+            ..plain
+        }
+    }
+
+    /// The label `app` of the pods.
+    fn app(self, name: &str) -> String {
+        match self {
+            Self::Helm => format!("{name}-api"),
+            _ => name.to_owned(),
         }
     }
 
@@ -113,6 +135,7 @@ impl Flow {
             | Self::Barred
             | Self::AtTheGates
             | Self::TurnCame
+            | Self::Helm
             | Self::Applied => 2,
             _ => 1,
         }
@@ -147,7 +170,7 @@ impl Flow {
         };
         match self {
             Self::First | Self::Asked | Self::Lost | Self::AtTheGates => {}
-            Self::Second | Self::Applied | Self::Held | Self::Quarantined | Self::Gone => {
+            Self::Second | Self::Applied | Self::Held | Self::Quarantined | Self::Gone | Self::Helm => {
                 scene.live(1).await?
             }
             Self::Vote => {
@@ -222,7 +245,7 @@ impl Flow {
         let name = scene.delivered.name.as_str();
         let said = match self {
             Self::First => return scene.pushed(1).await,
-            Self::Second => return scene.pushed(2).await,
+            Self::Second | Self::Helm => return scene.pushed(2).await,
             Self::Behind => return Ok(Acted::default()),
             Self::Asked => {
                 scene.push(1, None).await?;
@@ -374,7 +397,8 @@ impl Flow {
                 digest == scene.digest(self.last()).await?,
                 "not the digest that was pushed: {live}"
             );
-            assert_runs(&scene.world, &place.cluster, &place.namespace, name, digest).await?;
+            let app = self.app(name);
+            assert_runs(&scene.world, &place.cluster, &place.namespace, &app, digest).await?;
             scene
                 .ana
                 .run(&["ledger", "verify", name, &place.environment])
@@ -397,6 +421,9 @@ impl Flow {
         scene.until_nothing_sleeps().await
     }
 }
+
+const MIGRATION: &str = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: migrate}\n\
+     spec: {backoffLimit: 0, template: {spec: {restartPolicy: Never, containers: [{name: migrate, args: [migrate]}]}}}\n";
 
 /// What DynamoDB answers to somebody who may not.
 fn denied() -> Action {

@@ -38,7 +38,7 @@ enum Write {
 use Write::{Create, Invoke, Patch, Preempt, Record, Start, Store, Wake};
 
 /// What is done, and which call of which function is hit while it is done.
-const TABLE: [(Flow, &str, Write); 45] = [
+const TABLE: [(Flow, &str, Write); 53] = [
     (Flow::First, "receive-push", Record(1)),
     (Flow::First, "receive-push", Start("-1-dev-1")),
     (Flow::First, "take-lease", Record(1)),
@@ -84,6 +84,14 @@ const TABLE: [(Flow, &str, Write); 45] = [
     (Flow::Lost, "sweep", Start("-1-dev-1")),
     (Flow::Slept, "sweep", Wake),
     (Flow::Gone, "sweep", Invoke("roll-back")),
+    (Flow::Helm, "run-helm", Store(1)),
+    (Flow::Helm, "run-helm", Record(1)),
+    (Flow::Helm, "run-helm", Record(2)),
+    (Flow::Helm, "run-helm", Patch("configmaps")),
+    (Flow::Helm, "run-helm", Record(3)),
+    (Flow::Helm, "run-check", Create("jobs")),
+    (Flow::Helm, "run-check", Store(1)),
+    (Flow::Helm, "run-check", Record(1)),
 ];
 
 struct Row {

@@ -45,14 +45,14 @@ pub struct Asked<'a> {
 pub fn course(revisions: &[HelmRevision], asked: Asked<'_>) -> Course {
     let latest = revisions.first();
     let Some(wanted) = asked.wanted else {
-        return removal(latest, asked.fence);
+        return removal(revisions, asked.fence);
     };
     if let Some(latest) = latest {
         if latest.status == HelmStatus::Deployed && decision_of(latest) == Some(asked.decision) {
             return Course::Done(latest.revision);
         }
         if latest.status.is_pending() {
-            return unfinished(latest, asked.fence);
+            return unfinished(revisions, latest, asked.fence);
         }
     }
     if let Some(revision) = same_content(revisions, wanted) {
@@ -71,26 +71,36 @@ pub fn course(revisions: &[HelmRevision], asked: Asked<'_>) -> Course {
     ))
 }
 
-fn removal(latest: Option<&HelmRevision>, fence: Fence) -> Course {
-    match latest {
+/// Why nothing may be begun now, under whatever fence: somebody else's helm is at work, or was. `fence` is above all that were
+/// given out; `revisions` is newest first.
+pub fn others(revisions: &[HelmRevision], fence: Fence) -> Option<String> {
+    let latest = revisions.first().filter(|latest| latest.status.is_pending())?;
+    match unfinished(revisions, latest, fence) {
+        Course::Busy(why) => Some(why),
+        _ => None,
+    }
+}
+
+fn removal(revisions: &[HelmRevision], fence: Fence) -> Course {
+    match revisions.first() {
         None => Course::Gone,
         Some(latest) if latest.status == HelmStatus::Uninstalled => Course::Gone,
         Some(latest) if latest.status == HelmStatus::Uninstalling => Course::Uninstall,
-        Some(latest) if latest.status.is_pending() => unfinished(latest, fence),
+        Some(latest) if latest.status.is_pending() => unfinished(revisions, latest, fence),
         Some(_) => Course::Uninstall,
     }
 }
 
 /// Helm refuses to start beside an unfinished revision. One that Sluice began under an older fence has lost its writer: the
 /// cluster refuses whatever it still sends. Of any other, nobody can say whether its helm still runs.
-fn unfinished(latest: &HelmRevision, fence: Fence) -> Course {
+fn unfinished(revisions: &[HelmRevision], latest: &HelmRevision, fence: Fence) -> Course {
     let HelmRevision {
         name,
         revision,
         status,
         ..
     } = latest;
-    match writer_of(latest) {
+    match writer_of(revisions, latest) {
         Some(writer) if writer < fence => Course::Heal {
             revision: *revision,
             why: format!(
@@ -109,11 +119,18 @@ fn unfinished(latest: &HelmRevision, fence: Fence) -> Course {
     }
 }
 
-/// The fence under which Sluice made a revision.
-fn writer_of(revision: &HelmRevision) -> Option<Fence> {
-    revision
-        .fence
-        .or_else(|| fence_of_description(&revision.description))
+/// The fence under which Sluice made a revision; none where others made it.
+///
+/// While helm is at work, and after it failed, only the label says so. But whoever upgrades a release by hand takes over the
+/// labels of the revision before (Helm 4, `pkg/action/upgrade.go`, `mergeCustomLabels`): a fence that an older revision has
+/// too is not its own, as each run of Sluice's has another one. `revisions` is newest first.
+fn writer_of(revisions: &[HelmRevision], revision: &HelmRevision) -> Option<Fence> {
+    let inherited = |fence: &Fence| {
+        revisions
+            .iter()
+            .any(|older| older.revision < revision.revision && older.fence == Some(*fence))
+    };
+    fence_of_description(&revision.description).or_else(|| revision.fence.filter(|fence| !inherited(fence)))
 }
 
 fn decision_of(revision: &HelmRevision) -> Option<Fence> {
@@ -142,7 +159,7 @@ pub fn present(revisions: &[HelmRevision]) -> Option<&HelmRevision> {
         .iter()
         .find(|revision| revision.status == HelmStatus::Deployed);
     let theirs = |revision: &&HelmRevision| {
-        writer_of(revision).is_none()
+        writer_of(revisions, revision).is_none()
             && matches!(revision.status, HelmStatus::Failed | HelmStatus::Superseded)
     };
     deployed.or_else(|| revisions.iter().find(theirs))
@@ -164,7 +181,7 @@ pub fn is_drift(live: Option<&HelmBundle>, present: Option<&HelmRevision>) -> Op
     if same {
         return None;
     }
-    let by = if writer_of(present).is_some() {
+    let by = if fence_of_description(&present.description).is_some() {
         "not what Sluice verified"
     } else {
         "not Sluice's"

@@ -126,6 +126,31 @@ fn an_unfinished_revision_is_closed_only_when_its_writer_is_known_to_be_gone() {
 }
 
 #[test]
+fn a_label_that_was_taken_over_from_an_older_revision_says_nothing() {
+    let target = bundle(None, true);
+    let ours = revision(3, Deployed, Some(11), "old");
+    // A person's upgrade over ours, at work, and another one after it.
+    for (number, latest) in [(4, PendingUpgrade), (5, PendingUpgrade)] {
+        let mut theirs = revision(number, latest, None, "theirs");
+        theirs.description = "Preparing upgrade".into();
+        theirs.fence = Some(Fence(11));
+        let revisions = [theirs, ours.clone()];
+        let came = course(&revisions, asked(Some(&target)));
+        assert!(matches!(came, Course::Busy(_)), "{came:?}");
+        assert!(others(&revisions, Fence(21)).is_some());
+    }
+    // Ours, at work: a fence of its own, and no description yet.
+    let mut next = revision(4, PendingUpgrade, None, "new");
+    next.description = "Preparing upgrade".into();
+    next.fence = Some(Fence(13));
+    let revisions = [next, ours.clone()];
+    let came = course(&revisions, asked(Some(&target)));
+    assert!(matches!(came, Course::Heal { revision: 4, .. }), "{came:?}");
+    assert_eq!(others(&revisions, Fence(21)), None);
+    assert_eq!(others(&[ours], Fence(21)), None);
+}
+
+#[test]
 fn drift_is_what_others_did_since() {
     let ours = revision(3, Deployed, Some(11), "old");
     let live = bundle(Some(&ours), true);
