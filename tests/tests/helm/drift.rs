@@ -1,4 +1,5 @@
 //! What others changed behind Sluice's back.
+#![allow(clippy::indexing_slicing)]
 
 use crate::delivery::{assert_pods, by, history};
 use anyhow::{Context, Result, ensure};

@@ -1,4 +1,5 @@
 //! Values that come from Secrets Manager: they reach the cluster, and nothing else.
+#![allow(clippy::indexing_slicing)]
 
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
