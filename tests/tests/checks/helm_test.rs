@@ -6,7 +6,7 @@ use sluice_domain::workload::Verdict;
 use sluice_tests::rows::log;
 use sluice_tests::service::{Chart, Options};
 
-const KEYS: &str = "hold_for = \"1m\"\nverify = [{ helm_test = true, timeout = \"15s\" }]\n";
+const KEYS: &str = "hold_for = \"20s\"\nverify = [{ helm_test = true, timeout = \"15s\" }]\n";
 
 /// A service whose chart's test hook has this in its values.
 async fn scene(name: &str) -> Result<Scene> {

@@ -50,7 +50,7 @@ impl Scene {
         let world = World::load().await?;
         let options = Options {
             helm: (by == By::Helm).then_some(chart),
-            environment: format!("hold_for = \"1m\"\n{keys}\n"),
+            environment: format!("hold_for = \"20s\"\n{keys}\n"),
             files: files
                 .iter()
                 .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))

@@ -10,7 +10,7 @@ use super::{CheckSpec, FaultKind, ImageValues, OnDrift, Seconds, arn, model};
 use crate::ids::PersonName;
 use std::collections::{BTreeMap, BTreeSet};
 
-const HOLD_FOR: (Seconds, Seconds) = (Seconds(60), Seconds(86_400));
+const HOLD_FOR: (Seconds, Seconds) = (Seconds(10), Seconds(86_400));
 const VALUES: &str =
     "a file of values below the repository's root, such as \"charts/api/values.staging.yaml\"";
 

@@ -185,7 +185,7 @@ fn values_roles_and_scale() {
                 "namespace = \"production\"",
                 "namespace = \"production\"\nscale = 0.5",
             ),
-            ("hold_for = \"10m\"", "hold_for = \"30s\""),
+            ("hold_for = \"10m\"", "hold_for = \"5s\""),
             ("hold_for = \"10m\"", "hold_for = \"25h\""),
             ("on_drift = \"overwrite\"", "on_drift = \"ignore\""),
             ("on_drift = \"overwrite\"", "on_drift = true"),
