@@ -1,6 +1,7 @@
 //! What a Lambda function or a webhook says of a check.
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use sluice_domain::workload::Verdict;
 
 /// `{"passed": true, "reason": "...", "log": "..."}`; other keys are left alone.
@@ -15,7 +16,9 @@ struct Reply {
 
 /// The verdict in an answer, and what it printed. What is no such answer is no verdict.
 pub(crate) fn read(body: &[u8]) -> (Verdict, Option<String>) {
-    match serde_json::from_slice::<Reply>(body) {
+    // An object, and no list: serde would take `[true]` for one that passed.
+    let object = serde_json::from_slice::<Map<String, Value>>(body);
+    match object.and_then(|object| serde_json::from_value::<Reply>(Value::Object(object))) {
         Ok(reply) if reply.passed => (Verdict::Passed, reply.log),
         Ok(reply) => {
             let reason = reply
