@@ -110,8 +110,8 @@ async fn a_failed_first_installation_leaves_nothing() -> Result<()> {
     let app = format!("app={}-api", service.name);
     let left = running(&world, &place.cluster, &place.namespace, &app).await?;
     ensure!(left.pods == 0, "{left:?}");
-    let said = service.helm("dev", &["list", "--all", "--short"]).await?.well()?;
-    ensure!(said.trim().is_empty(), "{said}");
+    let left = crate::held::revisions(&service).await?;
+    ensure!(left.is_empty(), "{left:?}");
     service.cleanup().await
 }
 
