@@ -46,7 +46,7 @@ class Machines(unittest.TestCase):
 
     def test_an_answer_that_no_choice_takes(self):
         del self.states["AfterStep"]["Choices"][1]
-        self.assert_fault("AfterStep takes ['pods', 'stuck'] where AdvanceRollout answers")
+        self.assert_fault("AfterStep takes ['answer', 'check', 'done', 'pods', 'stuck'] where AdvanceRollout answers")
 
     def test_a_choice_without_a_default(self):
         del self.states["AfterLease"]["Default"]
