@@ -64,10 +64,11 @@ test-example: tools ## the example: its own tests, its chart with each environme
 	  --values "examples/mc-api/charts/api/values.$$environment.yaml"; done; \
 	"$$helm" lint tests/charts/* --set "$$image" --quiet
 
+# More threads than cores: a scenario waits most of its time, for pods, hooks and people.
 .PHONY: test-rust
 test-rust: tools ## unit tests, and whole flows on the local AWS and Kubernetes
 	cargo test --workspace --no-run
-	$(LOCAL) run -- cargo test --workspace
+	RUST_TEST_THREADS=4 $(LOCAL) run -- cargo test --workspace
 
 .PHONY: kills
 kills: tools ## only this: kill every function at every write, before it and after it

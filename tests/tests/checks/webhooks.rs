@@ -159,3 +159,51 @@ async fn an_answer_that_was_promised_is_awaited_until_its_time_is_over() -> Resu
     scene.assert_pods(&first).await?;
     scene.service.cleanup().await
 }
+
+#[tokio::test]
+async fn a_later_answer_decides_and_is_taken_once() -> Result<()> {
+    let world = World::load().await?;
+    let vendor = Vendor::open(&world, "c-hook-answered", |_, _| Answer::Status(202)).await?;
+    let scene = scene("c-hook-answered", By::Manifests, "verify", &vendor, "5m").await?;
+    let service = scene.service.name.clone();
+    let waits = |release| {
+        let later = move |row: &sluice_domain::environment::Environment| {
+            let last = checks(row).last();
+            crate::scene::is_about(row, release) && last.is_some_and(|run| run.later && run.answer.is_none())
+        };
+        scene.row(later)
+    };
+    let answer = |how: &'static str| [service.clone(), how.to_owned()];
+    // Given a release whose check answers later
+    let first = scene.push(1, &[]).await?;
+    waits(1).await?;
+    // When somebody answers who may not, then nothing is decided; when Ana says yes, then it is live
+    let [name, yes] = answer("--passed");
+    let carl = scene.world.person("carl").await?;
+    let refused = carl.sluice(&["answer", &name, "dev", "vendor", &yes]).await?;
+    ensure!(refused.status != 0, "carl's answer was taken: {}", refused.out);
+    scene.ana.run(&["answer", &name, "dev", "vendor", &yes]).await?;
+    scene.live(1).await?;
+    scene.assert_pods(&first).await?;
+    // When she says no to the next one, then it is taken back, with her reason
+    scene.push(2, &[]).await?;
+    waits(2).await?;
+    let no = [
+        "answer",
+        &name,
+        "dev",
+        "vendor",
+        "--failed",
+        "--reason",
+        "the sum is wrong",
+    ];
+    scene.ana.run(&no).await?;
+    let reason = scene.failed(2).await?;
+    ensure!(reason.contains("verify vendor: the sum is wrong"), "{reason}");
+    scene.live(1).await?;
+    scene.assert_pods(&first).await?;
+    // And an answer to what nobody asks is refused
+    let late = scene.ana.sluice(&no).await?;
+    ensure!(late.status != 0, "{}", late.out);
+    scene.service.cleanup().await
+}

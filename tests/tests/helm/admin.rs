@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
+use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use k8s_openapi::api::batch::v1::CronJob;
 use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::api::rbac::v1::{
@@ -139,6 +140,7 @@ pub async fn grant(service: &Delivered, rights: &Rights, cluster_rights: &Rights
     Api::namespaced(client.clone(), &namespace)
         .create(&create, &binding)
         .await?;
+    until_granted(&client, rights, Some(&namespace)).await?;
     if cluster_rights.is_empty() {
         return Ok(());
     }
@@ -153,7 +155,43 @@ pub async fn grant(service: &Delivered, rights: &Rights, cluster_rights: &Rights
         subjects,
     };
     Api::all(client.clone()).create(&create, &role).await?;
-    Api::all(client).create(&create, &binding).await?;
+    Api::all(client.clone()).create(&create, &binding).await?;
+    until_granted(&client, cluster_rights, None).await
+}
+
+/// Waits until the API server has heard of it: it decides from a cache, which is a moment behind.
+async fn until_granted(client: &kube::Client, rights: &Rights, namespace: Option<&str>) -> Result<()> {
+    let reviews: Api<SubjectAccessReview> = Api::all(client.clone());
+    for (group, resource) in rights
+        .iter()
+        .flat_map(|(group, resources)| resources.iter().map(move |resource| (*group, *resource)))
+    {
+        let review = SubjectAccessReview {
+            spec: SubjectAccessReviewSpec {
+                user: Some("helm".to_owned()),
+                groups: Some(vec!["sluice:helm".to_owned()]),
+                resource_attributes: Some(ResourceAttributes {
+                    group: Some(group.to_owned()),
+                    resource: Some(resource.to_owned()),
+                    namespace: namespace.map(str::to_owned),
+                    verb: Some("patch".to_owned()),
+                    ..ResourceAttributes::default()
+                }),
+                ..SubjectAccessReviewSpec::default()
+            },
+            ..SubjectAccessReview::default()
+        };
+        until(&format!("the right to {resource}"), PATIENCE, || async {
+            let status = reviews.create(&PostParams::default(), &review).await?.status;
+            let allowed = status.as_ref().is_some_and(|status| status.allowed);
+            Ok(if allowed {
+                Ok(())
+            } else {
+                Err(format!("{status:?}"))
+            })
+        })
+        .await?;
+    }
     Ok(())
 }
 
