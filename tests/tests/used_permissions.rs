@@ -102,14 +102,18 @@ fn is_named(patterns: &[String], action: &str) -> bool {
     })
 }
 
+/// Secrets and functions that tests make under names that the template's parameters do not let in.
+const KEPT: [&str; 2] = [":secret:elsewhere/", ":function:other-"];
+
 #[tokio::test]
-async fn no_function_was_refused_anything() -> Result<()> {
+async fn no_function_was_refused_anything_but_what_a_test_keeps_from_it() -> Result<()> {
     // Given what the functions did in this environment
     let checked = checked(&World::load().await?)?;
-    // Then none of them was refused by IAM
+    // Then none of them was refused by IAM, but where a test asks for what nobody was granted
+    let kept = |resource: &str| KEPT.iter().any(|part| resource.contains(part));
     let refused: BTreeSet<String> = checked
         .iter()
-        .filter(|checked| !checked.allowed)
+        .filter(|checked| !checked.allowed && !kept(&checked.resource))
         .map(
             |Checked {
                  function,
