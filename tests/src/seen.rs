@@ -110,9 +110,10 @@ pub async fn environment(person: &Person, service: &str, environment: &str) -> R
     found.with_context(|| format!("status of {service} has no environment {environment}: {status}"))
 }
 
-/// Waits until a release is live in an environment and nothing is being done to it.
+/// Waits until a release is live in an environment and nothing is being done to it. Where that does not come, the error
+/// says what became of its promotion too.
 pub async fn until_live(person: &Person, service: &str, name: &str, release: u64) -> Result<Value> {
-    until(&format!("{service}#{release} in {name}"), PATIENCE, || async {
+    let live = until(&format!("{service}#{release} in {name}"), PATIENCE, || async {
         let found = environment(person, service, name).await?;
         let live = found.pointer("/live/release").and_then(Value::as_u64) == Some(release);
         let idle = found.get("activity").is_none_or(Value::is_null);
@@ -122,7 +123,14 @@ pub async fn until_live(person: &Person, service: &str, name: &str, release: u64
             Err(found.to_string())
         })
     })
-    .await
+    .await;
+    match live {
+        Ok(found) => Ok(found),
+        Err(error) => {
+            let told = promotion(person, service, name, release).await?;
+            Err(error.context(format!("its promotion: {told:?}")))
+        }
+    }
 }
 
 /// Waits until a release waits for approval in an environment.

@@ -251,7 +251,8 @@ impl Delivered {
             .arg("--namespace")
             .arg(&place.namespace)
             .env("KUBECONFIG", &cluster.kubeconfig)
-            .env("HELM_CACHE_HOME", self.folder.join("helm-cache"))
+            // helm keeps what it learnt of an API server by its port, and ports come again.
+            .env("HOME", self.folder.join("home"))
             .kill_on_drop(true)
             .output()
             .await?;

@@ -10,12 +10,19 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::time::Duration;
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::api::{Api, DeleteParams};
+use kube::runtime::wait::await_condition;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use sluice_local::Environment;
 use sluice_local::image::{Image, Pusher};
 use sluice_local::places;
+
+/// How long a definition may take until it is gone, with its objects.
+const GONE: Duration = Duration::from_secs(60);
 
 struct Here {
     environment: Environment,
@@ -133,8 +140,9 @@ async fn a_chart_in_ecr_is_found_by_digest_and_fetched_by_its_layers_url() {
     );
 }
 
-/// Installs, upgrades to another image, and rolls back; each is waited for by helm.
-fn there_and_back(
+/// Installs, upgrades to another image, and rolls back; each is waited for by helm. What `uninstall` leaves to an
+/// administrator, the chart's definitions, goes too: what comes after expects a cluster without them.
+async fn there_and_back(
     here: &Here,
     chart: &Path,
     namespace: &str,
@@ -161,6 +169,15 @@ fn there_and_back(
         .collect();
     assert_eq!(status, ["superseded", "superseded", "deployed"], "{chart}");
     here.helm(&[&["uninstall", "it"][..], &wait[..]].concat());
+    let client = here.environment.clusters[0].admin().await.unwrap();
+    let definitions: Api<CustomResourceDefinition> = Api::all(client);
+    let shown = here.helm(&["show", "crds", chart]);
+    for definition in serde_saphyr::from_multiple::<Value>(&shown).unwrap() {
+        let name = definition["metadata"]["name"].as_str().unwrap();
+        definitions.delete(name, &DeleteParams::default()).await.unwrap();
+        let gone = await_condition(definitions.clone(), name, |one: Option<&_>| one.is_none());
+        tokio::time::timeout(GONE, gone).await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]
@@ -177,7 +194,7 @@ async fn charts_of_ours_install_upgrade_and_roll_back() {
             };
             format!("image.repository={repository},image.digest={digest}{store}")
         };
-        there_and_back(&here, &ours(name), &namespace, values, [&old, &new]);
+        there_and_back(&here, &ours(name), &namespace, values, [&old, &new]).await;
         here.environment.clusters[0]
             .delete_namespace(&namespace)
             .await
@@ -202,7 +219,8 @@ async fn charts_of_others_install_upgrade_and_roll_back() {
             &namespace,
             values,
             [&old, &new],
-        );
+        )
+        .await;
         here.environment.clusters[0]
             .delete_namespace(&namespace)
             .await

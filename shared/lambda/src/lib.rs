@@ -18,6 +18,7 @@ pub mod logs;
 pub mod metrics;
 mod runtime;
 pub mod settings;
+mod trust;
 
 pub use failure::{ErrorName, Failure};
 pub use lambda_runtime::Error as RuntimeError;

@@ -1,6 +1,7 @@
 //! The wiring around a handler, and the clock.
 
 use crate::failure::Failure;
+use crate::trust;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
@@ -37,11 +38,13 @@ pub async fn config() -> SdkConfig {
         .operation_attempt_timeout(Duration::from_secs(5))
         .operation_timeout(Duration::from_secs(20))
         .build();
-    aws_config::defaults(BehaviorVersion::latest())
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .retry_config(retries)
-        .timeout_config(timeouts)
-        .load()
-        .await
+        .timeout_config(timeouts);
+    if let Some(client) = trust::client() {
+        loader = loader.http_client(client);
+    }
+    loader.load().await
 }
 
 /// Serves invocations for as long as Lambda wants. Each failure is logged here, once, and answered by its name.

@@ -94,8 +94,13 @@ pub async fn assert_settled(service: &Delivered) -> Result<()> {
     Ok(())
 }
 
-/// Waits until a hook's Job has a pod that waits for its ConfigMap.
-pub async fn until_hook(service: &Delivered, event: &str) -> Result<()> {
+/// Waits until a hook's Job has a pod that waits for its ConfigMap; the Job's UID.
+pub async fn until_hook(service: &Delivered, event: &str) -> Result<String> {
+    until_hook_after(service, event, "").await
+}
+
+/// The same, of another Job than this one: that of a helm that came later.
+pub async fn until_hook_after(service: &Delivered, event: &str, earlier: &str) -> Result<String> {
     let (client, namespace) = service.admin("dev").await?;
     let jobs: Api<Job> = Api::namespaced(client, &namespace);
     let name = format!("{}-{event}", service.name);
@@ -105,11 +110,9 @@ pub async fn until_hook(service: &Delivered, event: &str) -> Result<()> {
             .as_ref()
             .and_then(|job| job.status.as_ref()?.active)
             .unwrap_or(0);
-        Ok(if active == 1 {
-            Ok(())
-        } else {
-            Err(format!("{:?}", found.map(|job| job.status)))
-        })
+        let uid = found.as_ref().and_then(|job| job.metadata.uid.clone());
+        let uid = uid.filter(|uid| active == 1 && uid != earlier);
+        Ok(uid.ok_or_else(|| format!("{:?}", found.map(|job| job.status))))
     })
     .await
 }
