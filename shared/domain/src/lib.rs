@@ -26,6 +26,7 @@ pub mod rollout;
 #[cfg(test)]
 mod samples;
 pub mod service;
+pub mod tracks;
 pub mod turn;
 pub mod want;
 pub mod wire;

@@ -74,6 +74,8 @@ pub(crate) fn spec(approval: Option<ApprovalSpec>) -> EnvironmentSpec {
         verify: Vec::new(),
         hold_for: Seconds(1_800),
         on_drift: Default::default(),
+        alarms: Vec::new(),
+        watch: None,
     }
 }
 

@@ -321,6 +321,8 @@ mod tests {
             verify: Vec::new(),
             hold_for: Seconds(1_800),
             on_drift: Default::default(),
+            alarms: Vec::new(),
+            watch: None,
         };
         let wish = |superseded| Wish {
             promotion: promotion("production", 43, 1, Wanted),

@@ -121,6 +121,8 @@ pub(super) fn read(
                 verify: delivery.verify,
                 hold_for: delivery.hold_for?,
                 on_drift: delivery.on_drift?,
+                alarms: Vec::new(),
+                watch: None,
             })
         })(),
         name,

@@ -30,6 +30,7 @@ mod scale;
 mod seconds;
 mod section;
 mod source;
+mod strategy;
 mod tag_pattern;
 mod target;
 mod text;
@@ -48,11 +49,12 @@ pub use chart::{ChartFile, IgnoreError, IgnoreRules, pack_chart};
 pub use fault::{Fault, FaultKind, Faults};
 pub use model::{
     ApprovalSpec, ChartSource, CheckAction, CheckSpec, Checked, DeploymentWorkload, EnvironmentSpec,
-    HelmWorkload, ImageValues, OnDrift, Person, Pipeline, Source, Strategy, Workload,
+    HelmWorkload, ImageValues, OnDrift, Person, Pipeline, Source, Workload,
 };
 pub use package::{ChartPackage, EnvironmentPackage, Package, Packaged, ReleasedDeployment, package};
 pub use principal::{Principal, PrincipalError};
 pub use seconds::{Seconds, SecondsError};
+pub use strategy::{BlueGreen, Canary, CanaryStep, Requests, Router, Strategy};
 pub use tag_pattern::{TagPattern, TagPatternError};
 pub use version::{Version, VersionError};
 

@@ -1,6 +1,6 @@
 //! What a pipeline file says, checked. Also what is stored of it.
 
-use super::{Fault, Principal, Seconds, TagPattern};
+use super::{Fault, Principal, Seconds, Strategy, TagPattern};
 use crate::ids::{Digest, EnvironmentName, PersonName, Repository, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -244,6 +244,13 @@ pub struct EnvironmentSpec {
     /// What is done where a release or its objects were changed by others.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_drift: OnDrift,
+    /// CloudWatch alarms of the environment's account and region that stop a rollout, and roll back a release that is
+    /// watched. Names, metric and composite alike.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<String>,
+    /// How long after full traffic an alarm still rolls back. None: the rollout is over with full traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Seconds>,
 }
 
 /// Half an hour: long enough for a person to look.
@@ -261,14 +268,6 @@ fn is_hold_for(seconds: &Seconds) -> bool {
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
-}
-
-/// How a release replaces another.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Strategy {
-    /// In place, pod by pod, as the Deployment's own strategy says.
-    Rolling,
 }
 
 /// Who must agree before a rollout.
