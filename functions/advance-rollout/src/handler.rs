@@ -2,7 +2,8 @@
 
 use crate::begin::{begin, begin_helm};
 use crate::checks;
-use crate::scene::Scene;
+use crate::scene::{Scene, in_place};
+use crate::traffic;
 use jiff::Timestamp;
 use sluice_cluster::Clusters;
 use sluice_domain::bundle::Bundle;
@@ -37,6 +38,7 @@ async fn advance(
     match decision {
         Decision::Prepare => Ok(Next::now(NextState::Helm, "asks helm what it would do")),
         Decision::Begin if scene.is_helm => begin_helm(backends, scene, step.step, now).await,
+        Decision::Begin if scene.is_tracked() => traffic::begin(backends, scene, step.step, now).await,
         Decision::Begin => begin(backends, scene, step.step, now).await,
         Decision::Apply => apply_recorded(&scene).await,
         Decision::Check { stage, name, attempt } => {
@@ -47,6 +49,14 @@ async fn advance(
         Decision::Hold(reason) => checks::hold(backends, scene, step.step, &reason, now).await,
         Decision::AwaitAnswer(reason, seconds) => Ok(checks::awaits(reason, seconds)),
         Decision::Await(reason) => Ok(Next::now(NextState::Pods, reason)),
+        Decision::Shift => traffic::shift(backends, scene, step.step, now).await,
+        Decision::Route => traffic::route(&scene).await,
+        Decision::Point => traffic::point(&scene).await,
+        Decision::Bake => traffic::bake(backends, scene, step.step, now).await,
+        Decision::Advance(stage) => traffic::advance(backends, scene, step.step, stage, now).await,
+        Decision::Pause(reason) => traffic::pause(backends, scene, step.step, &reason, now).await,
+        Decision::Sleep(reason, seconds) => Ok(traffic::sleeps(reason, seconds)),
+        Decision::Look(reason) => Ok(traffic::looks_again(reason)),
         Decision::Verify => verify(backends, scene, step.step, now).await,
         Decision::Restore(reason) => restore(backends, scene, step.step, &reason, now).await,
         Decision::Restored => reach(backends, scene, step.step, Phase::Restored, None, now).await,
@@ -70,9 +80,11 @@ async fn apply_recorded(scene: &Scene) -> Result<Next, Failure> {
 }
 
 async fn verify(backends: &Backends, scene: Scene, step: u32, now: Timestamp) -> Result<Next, Failure> {
-    let captured = match scene.helm_bundle() {
-        Some(bundle) => bundle,
-        None => capture(backends, &scene).await?,
+    let captured = match (scene.helm_bundle(), &scene.neutral) {
+        (Some(bundle), _) => bundle,
+        // What is on a track was written whole.
+        (None, Some(bundle)) if scene.rollout.traffic.is_some() => bundle.clone(),
+        (None, _) => capture(backends, &scene).await?,
     };
     let hash = backends.table.put_bundle(&captured).await?;
     let mut environment = scene.environment;
@@ -120,10 +132,14 @@ async fn restore(
         within,
         now,
     );
-    let (fence, wanted) = match environment.rollout.as_ref() {
-        Some(rollout) => (rollout.fence, stored(backends, rollout.wanted()).await?),
-        None => return Err(Failure::internal("a rollout without a row")),
+    let Some(rollout) = environment.rollout.clone() else {
+        return Err(Failure::internal("a rollout without a row"));
     };
+    let wanted = match stored(backends, rollout.wanted()).await? {
+        Some(bundle) => Some(in_place(&rollout, &spec, bundle)?),
+        None => None,
+    };
+    let fence = rollout.fence;
     commit(backends, environment, record, now).await?;
     let said = format!("brings back what was there before: {reason}");
     match wanted {

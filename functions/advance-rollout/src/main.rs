@@ -4,6 +4,7 @@ mod begin;
 mod checks;
 mod handler;
 mod scene;
+mod traffic;
 
 use sluice_cluster::Clusters;
 use sluice_domain::wire::Step;

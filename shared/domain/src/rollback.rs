@@ -340,6 +340,7 @@ pub fn begin(
         held_until: None,
         asked_again: false,
         waits_for: None,
+        traffic: None,
         reason: call.reason.clone(),
     });
     if !call.restore {

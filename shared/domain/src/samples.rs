@@ -163,6 +163,7 @@ pub(crate) fn rolling(mut environment: Environment, number: u32, phase: Phase) -
         held_until: None,
         asked_again: false,
         waits_for: None,
+        traffic: None,
         reason: None,
     });
     environment

@@ -1,10 +1,15 @@
 //! What comes next: a pure function of what is recorded and what was observed.
 
+mod on_tracks;
+
+pub use on_tracks::stage_of;
+
 use crate::bundle::Bundle;
 use crate::check::{Stage, Standing, is_helms, standing};
 use crate::environment::{HelmRun, Phase, Rollout, RolloutKind};
 use crate::ids::Fence;
 use crate::pipeline::EnvironmentSpec;
+use crate::tracks::TrafficSeen;
 use crate::wire::Caught;
 use crate::workload::{Leaving, Observation, Verdict, verdict};
 use jiff::{SignedDuration, Timestamp};
@@ -49,6 +54,22 @@ pub enum Decision {
     Hold(String),
     /// Wait for a person, or for a webhook's answer, for so many seconds at most.
     AwaitAnswer(String, u64),
+    /// The pods of the present stage are ready: decide its weights, and write them.
+    Shift,
+    /// The weights that are recorded are not written: write them (again).
+    Route,
+    /// Point the workload's Services at where the traffic is.
+    Point,
+    /// The weights are served: bake them.
+    Bake,
+    /// The stage is over: scale the release for the next one.
+    Advance(u32),
+    /// Wait for a person before the next stage, from now on.
+    Pause(String),
+    /// Wait for the end of a bake or of a pause, for so many seconds at most.
+    Sleep(String, u64),
+    /// Look again shortly.
+    Look(String),
     /// Every pod is on the release, and every check passed.
     Verify,
     /// Bring back what was there before.
@@ -78,6 +99,10 @@ pub struct Facts<'a> {
     pub helm: Option<&'a HelmRun>,
     /// The error that ended the step before, after all its retries.
     pub caught: Option<&'a Caught>,
+    /// Of a rollout on tracks: what is seen of the traffic.
+    pub traffic: Option<&'a TrafficSeen>,
+    /// What the environment's alarms say, where they were looked at; before the first shift, what stands against it.
+    pub alarms: Option<&'a Verdict>,
 }
 
 /// Decides what comes next.
@@ -85,10 +110,12 @@ pub fn decide(facts: Facts<'_>, now: Timestamp) -> Decision {
     match (facts.rollout.phase, facts.wanted) {
         (Phase::Verified | Phase::Restored | Phase::Stuck, _) => Decision::Over,
         (Phase::Starting, _) => starting(facts, now),
-        (Phase::Rolling | Phase::Restoring, Some(wanted)) => in_cluster(facts, wanted, now),
-        (Phase::Rolling | Phase::Restoring, None) => {
-            Decision::Stick("no bundle is recorded for this phase".into())
-        }
+        (_, None) => Decision::Stick("no bundle is recorded for this phase".into()),
+        (_, Some(wanted)) => match (&facts.rollout.traffic, facts.traffic) {
+            (Some(traffic), Some(seen)) => on_tracks::decide(facts, traffic, seen, wanted, now),
+            (Some(_), None) => Decision::Look("the router was not looked at".into()),
+            (None, _) => in_cluster(facts, wanted, now),
+        },
     }
 }
 
@@ -110,7 +137,10 @@ fn starting(facts: Facts<'_>, now: Timestamp) -> Decision {
         Checked::Passed if now >= rollout.deadline => {
             Decision::Abandon(waited("its time was over before it began", rollout))
         }
-        Checked::Passed => Decision::Begin,
+        Checked::Passed => match facts.alarms {
+            Some(Verdict::Failed(reason) | Verdict::Inconclusive(reason)) => Decision::Look(reason.clone()),
+            _ => Decision::Begin,
+        },
         Checked::Failed(reason) => Decision::Abandon(reason),
         Checked::Open(decision) => decision,
     }
@@ -218,7 +248,9 @@ fn seconds(now: Timestamp, until: Timestamp) -> u64 {
 /// A promotion's rollout that fails goes back; the way back that fails needs a person.
 fn give_up(rollout: &Rollout, reason: String) -> Decision {
     match (rollout.phase, &rollout.kind) {
-        (Phase::Rolling, RolloutKind::Promotion { .. }) => Decision::Restore(reason),
+        (Phase::Rolling | Phase::Shifting | Phase::Baking, RolloutKind::Promotion { .. }) => {
+            Decision::Restore(reason)
+        }
         _ => Decision::Stick(reason),
     }
 }

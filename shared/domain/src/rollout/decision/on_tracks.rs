@@ -1,0 +1,293 @@
+//! A rollout on tracks: destination ready and of full size for its weight, shift, read back, bake; and the same way back.
+
+use super::{Checked, Decision, Facts, LOOK_AGAIN, checks, give_up, hopeless, is_applied, verified, waited};
+use crate::bundle::Bundle;
+use crate::check::Stage as CheckStage;
+use crate::environment::{Phase, Rollout};
+use crate::pipeline::EnvironmentSpec;
+use crate::tracks::{Stage, Standing, Traffic, TrafficSeen, Weights, schedule};
+use crate::workload::{Leaving, Verdict, verdict};
+use jiff::Timestamp;
+
+/// How long an execution sleeps at most in a bake, in seconds: nothing but its end and somebody's word wakes it, and the
+/// sweep looks at its pods meanwhile.
+const LONGEST_SLEEP: i64 = 86_400;
+
+pub(super) fn decide(
+    facts: Facts<'_>,
+    traffic: &Traffic,
+    seen: &TrafficSeen,
+    wanted: &Bundle,
+    now: Timestamp,
+) -> Decision {
+    let on = OnTracks {
+        facts,
+        traffic,
+        seen,
+        wanted,
+        now,
+    };
+    if let Some(reason) = facts.caught.and_then(hopeless) {
+        return give_up(facts.rollout, reason);
+    }
+    match facts.rollout.phase {
+        Phase::Rolling => on.rolling(),
+        Phase::Shifting => on.shifting(),
+        Phase::Baking => on.baking(),
+        _ => on.restoring(),
+    }
+}
+
+#[derive(Clone, Copy)]
+struct OnTracks<'a> {
+    facts: Facts<'a>,
+    traffic: &'a Traffic,
+    seen: &'a TrafficSeen,
+    wanted: &'a Bundle,
+    now: Timestamp,
+}
+
+/// The stage that a rollout is in. A rollback has one: everything.
+pub fn stage_of(rollout: &Rollout, traffic: &Traffic, spec: &EnvironmentSpec) -> Stage {
+    let all = Stage {
+        weight: 100,
+        bake: None,
+        pause: None,
+    };
+    if rollout.promotion().is_none() {
+        return all;
+    }
+    let stages = schedule(&spec.strategy, traffic.has_other);
+    let at = usize::try_from(traffic.stage).ok();
+    at.and_then(|at| stages.get(at)).copied().unwrap_or(all)
+}
+
+impl OnTracks<'_> {
+    fn rollout(&self) -> &Rollout {
+        self.facts.rollout
+    }
+
+    fn stage(&self) -> Stage {
+        stage_of(self.rollout(), self.traffic, self.facts.spec)
+    }
+
+    fn is_late(&self) -> bool {
+        self.now >= self.rollout().deadline
+    }
+
+    /// Waits, as long as there is time.
+    fn or_late(&self, open: Decision, reason: &str) -> Decision {
+        if self.is_late() {
+            give_up(
+                self.rollout(),
+                waited(&format!("not ready in time: {reason}"), self.rollout()),
+            )
+        } else {
+            open
+        }
+    }
+
+    /// The pods of a stage are brought up before it gets its weight.
+    fn rolling(&self) -> Decision {
+        if !is_applied(self.wanted, self.facts.observed, self.rollout().fence) {
+            return self.or_late(Decision::Apply, "the cluster could not be written");
+        }
+        match self.pods() {
+            Verdict::Passed => self.before_traffic(),
+            Verdict::Failed(reason) => give_up(self.rollout(), reason),
+            Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
+        }
+    }
+
+    /// Old pods on this track have no traffic: they may take their time.
+    fn pods(&self) -> Verdict {
+        verdict(self.wanted, self.facts.observed, Leaving::LeftAlone)
+    }
+
+    fn before_traffic(&self) -> Decision {
+        let is_first = self.traffic.weights.is_none();
+        if is_first && self.rollout().promotion().is_some() {
+            match checks(self.facts, CheckStage::Preview, self.now) {
+                Checked::Passed => {}
+                Checked::Failed(reason) => return give_up(self.rollout(), reason),
+                Checked::Open(decision) => return decision,
+            }
+            if let Some(Verdict::Failed(reason) | Verdict::Inconclusive(reason)) = self.facts.alarms {
+                return self.or_late(Decision::Look(reason.clone()), reason);
+            }
+        }
+        Decision::Shift
+    }
+
+    /// The weights of the stage are recorded: written, accepted, and the Services pointed where all of it goes to.
+    fn shifting(&self) -> Decision {
+        let stage = self.stage();
+        match self.routed(self.traffic.weights_of(stage)) {
+            Routed::Open(decision) => decision,
+            Routed::Refused(reason) => give_up(self.rollout(), reason),
+            Routed::Served if stage.bake.is_some() => Decision::Bake,
+            Routed::Served if self.seen.pointed != Some(self.traffic.to) => {
+                self.or_late(Decision::Point, "the Services")
+            }
+            Routed::Served => match self.pods() {
+                Verdict::Failed(reason) => give_up(self.rollout(), reason),
+                Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
+                Verdict::Passed => verified(self.facts, self.now),
+            },
+        }
+    }
+
+    /// Where weights stand. None is written to a place that is not ready for it.
+    fn routed(&self, wanted: Weights) -> Routed {
+        let is_written = self.seen.fence == self.rollout().fence && self.seen.weights.as_ref() == Ok(&wanted);
+        if !is_written {
+            return match self.pods() {
+                Verdict::Passed => {
+                    Routed::Open(self.or_late(Decision::Route, "the router could not be written"))
+                }
+                Verdict::Failed(reason) => Routed::Refused(reason),
+                Verdict::Inconclusive(reason) => {
+                    Routed::Open(self.or_late(Decision::Await(reason.clone()), &reason))
+                }
+            };
+        }
+        match &self.seen.standing {
+            Standing::Accepted => Routed::Served,
+            Standing::Pending(reason) => Routed::Open(self.or_late(Decision::Look(reason.clone()), reason)),
+            Standing::Refused(reason) => Routed::Refused(reason.clone()),
+        }
+    }
+
+    fn baking(&self) -> Decision {
+        let traffic = self.traffic;
+        if let Verdict::Failed(reason) = self.pods() {
+            return give_up(self.rollout(), reason);
+        }
+        if let Some(reason) = self.nobody_serves() {
+            return give_up(self.rollout(), reason);
+        }
+        if let Ok(weights) = &self.seen.weights
+            && Some(*weights) != traffic.weights
+        {
+            return give_up(
+                self.rollout(),
+                format!("somebody else changed the weights to {weights}"),
+            );
+        }
+        let until = traffic.bake_until.unwrap_or(self.now);
+        let stage = self.stage();
+        if traffic.hurry.is_none() && self.now < until {
+            let what = format!("{} % of the traffic until {until}", stage.weight);
+            return Decision::Sleep(what, sleep(self.now, until));
+        }
+        match self.facts.alarms {
+            Some(Verdict::Failed(reason)) => return give_up(self.rollout(), reason.clone()),
+            Some(Verdict::Inconclusive(reason)) if traffic.hurry.is_none() => {
+                return self.unclear(reason);
+            }
+            _ => {}
+        }
+        self.after_bake(stage)
+    }
+
+    /// A track without a ready pod serves nobody, whatever its other pods are about to become.
+    fn nobody_serves(&self) -> Option<String> {
+        let dead = self.wanted.deployments.iter().find(|wanted| {
+            wanted.replicas.is_none_or(|replicas| replicas > 0)
+                && !self
+                    .facts
+                    .observed
+                    .deployments
+                    .iter()
+                    .any(|found| found.name == wanted.name && found.available > 0)
+        })?;
+        Some(format!(
+            "no pod of {} is available any more, and it has traffic",
+            dead.name
+        ))
+    }
+
+    /// Alarms that say nothing hold the rollout, once; then it goes back.
+    fn unclear(&self, reason: &str) -> Decision {
+        match self.rollout().held_until {
+            None => Decision::Hold(reason.to_owned()),
+            Some(until) if self.now < until => Decision::Sleep(
+                format!("held until {until}: {reason}"),
+                sleep(self.now, until).min(LOOK_AGAIN.unsigned_abs()),
+            ),
+            Some(_) => give_up(self.rollout(), format!("nobody decided in time: {reason}")),
+        }
+    }
+
+    fn after_bake(&self, stage: Stage) -> Decision {
+        let traffic = self.traffic;
+        if traffic.hurry.is_none() {
+            if let Some(pause) = &traffic.pause {
+                return match pause.until {
+                    Some(until) if self.now >= until => give_up(
+                        self.rollout(),
+                        format!("nobody resumed it in time: {}", pause.reason),
+                    ),
+                    Some(until) => Decision::Sleep(pause.reason.clone(), sleep(self.now, until)),
+                    None => Decision::Sleep(pause.reason.clone(), LONGEST_SLEEP.unsigned_abs()),
+                };
+            }
+            if stage.pause.is_some() && traffic.resumed != Some(traffic.stage) {
+                return Decision::Pause(format!("at {} % a person is asked to go on", stage.weight));
+            }
+        }
+        // Not ready just now: the next stage would start from too few.
+        if let Verdict::Inconclusive(reason) = self.pods() {
+            return Decision::Await(reason);
+        }
+        let stages = schedule(&self.facts.spec.strategy, traffic.has_other);
+        let last = u32::try_from(stages.len().saturating_sub(1)).unwrap_or(u32::MAX);
+        let next = if traffic.hurry.is_some() {
+            last
+        } else {
+            traffic.stage.saturating_add(1).min(last)
+        };
+        Decision::Advance(next)
+    }
+
+    /// What was there before is stamped and seen ready, then it gets the traffic back.
+    fn restoring(&self) -> Decision {
+        if !is_applied(self.wanted, self.facts.observed, self.rollout().fence) {
+            return self.or_late(Decision::Apply, "the cluster could not be written");
+        }
+        // Nothing had traffic before, and nothing of the release ever had: there is nothing to shift.
+        if !self.traffic.has_other || self.traffic.weights.is_none() {
+            return match self.pods() {
+                Verdict::Passed => Decision::Restored,
+                Verdict::Failed(reason) => give_up(self.rollout(), reason),
+                Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
+            };
+        }
+        match self.routed(self.traffic.weights_before()) {
+            Routed::Open(decision) => decision,
+            Routed::Refused(reason) => give_up(self.rollout(), reason),
+            Routed::Served if self.seen.pointed != Some(self.traffic.from) => {
+                self.or_late(Decision::Point, "the Services")
+            }
+            Routed::Served => match self.pods() {
+                Verdict::Passed => Decision::Restored,
+                Verdict::Failed(reason) => give_up(self.rollout(), reason),
+                Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
+            },
+        }
+    }
+}
+
+enum Routed {
+    Served,
+    Refused(String),
+    Open(Decision),
+}
+
+fn sleep(now: Timestamp, until: Timestamp) -> u64 {
+    until
+        .duration_since(now)
+        .as_secs()
+        .clamp(1, LONGEST_SLEEP)
+        .unsigned_abs()
+}

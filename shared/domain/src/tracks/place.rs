@@ -1,0 +1,87 @@
+//! What a phase of a rollout on tracks wants in the cluster, and where.
+
+use super::{RenderFault, TRACK_LABEL, Track, Traffic, on_track, pointed, sized};
+use crate::bundle::Bundle;
+use crate::environment::{Phase, Rollout};
+use crate::pipeline::{EnvironmentSpec, Strategy};
+use crate::rollout::stage_of;
+use serde_json::{Value, json};
+
+/// The bundle of a phase as it is to be where the phase wants it; `bundle` is as it is stored, without a place.
+pub fn placed(rollout: &Rollout, spec: &EnvironmentSpec, bundle: Bundle) -> Result<Bundle, RenderFault> {
+    let Some(traffic) = &rollout.traffic else {
+        return Ok(bundle);
+    };
+    let goes_back = matches!(rollout.phase, Phase::Restoring | Phase::Restored | Phase::Stuck);
+    // Without anything to go back to, what was brought is what loses its pods.
+    let place = if goes_back && traffic.has_other {
+        traffic.from
+    } else {
+        traffic.to
+    };
+    let weight = if goes_back {
+        100
+    } else {
+        stage_of(rollout, traffic, spec).weight
+    };
+    let Some(track) = place else {
+        return Ok(original(bundle, traffic));
+    };
+    let without_pods =
+        !bundle.deployments.is_empty() && bundle.deployments.iter().all(|one| one.replicas == Some(0));
+    let rendered = on_track(&bundle, track)?;
+    if without_pods {
+        return Ok(rendered.scaled_to_zero());
+    }
+    let mut placed = sized(&rendered, track, &traffic.full, weight);
+    if matches!(spec.strategy, Strategy::BlueGreen(_)) && !goes_back {
+        placed.objects.extend(preview(&bundle, traffic, track));
+    }
+    Ok(placed)
+}
+
+/// What was there before there were tracks, without the Services: these are pointed when the traffic moves.
+fn original(mut bundle: Bundle, traffic: &Traffic) -> Bundle {
+    let services: Vec<Value> = pointed(&bundle).into_iter().cloned().collect();
+    bundle.objects.retain(|object| !services.contains(object));
+    for deployment in &mut bundle.deployments {
+        if let (Some(_), Some(full)) = (deployment.replicas, traffic.full.get(&deployment.name)) {
+            deployment.replicas = Some(*full);
+        }
+    }
+    bundle
+}
+
+/// The Service by which people and checks reach the release before it has any traffic.
+fn preview(bundle: &Bundle, traffic: &Traffic, track: Track) -> Option<Value> {
+    let of_track = track.of(&traffic.route.services.root);
+    let rendered = on_track(bundle, track).ok()?;
+    let mut service = rendered.objects.into_iter().find(|object| {
+        object.get("kind").is_some_and(|kind| kind == "Service")
+            && object
+                .pointer("/metadata/name")
+                .is_some_and(|name| *name == of_track)
+    })?;
+    *service.pointer_mut("/metadata/name")? = json!(traffic.route.services.preview());
+    Some(service)
+}
+
+/// Which place every one of these Services selects, as they are in the cluster: a track, or (the inner none) what was
+/// there before there were tracks. None where one is missing, or where they do not agree.
+pub fn pointed_at(bundle: &Bundle, in_cluster: &[Value]) -> Option<Option<Track>> {
+    let mut places = pointed(bundle).into_iter().map(|service| {
+        let name = service.pointer("/metadata/name")?;
+        let found = in_cluster
+            .iter()
+            .find(|found| found.pointer("/metadata/name") == Some(name))?;
+        let selector = found.pointer("/spec/selector")?;
+        match selector.get(TRACK_LABEL).and_then(Value::as_str) {
+            Some("blue") => Some(Some(Track::Blue)),
+            Some("green") => Some(Some(Track::Green)),
+            Some(_) => None,
+            None => (Some(selector) == service.pointer("/spec/selector")).then_some(None),
+        }
+    });
+    let first = places.next()??;
+    places.all(|place| place == Some(first)).then_some(first)
+}
