@@ -3,6 +3,7 @@
 //! Nothing here does I/O: the crate depends on nothing that could. The time is always passed in.
 
 pub mod admission;
+pub mod alarm;
 pub mod api;
 pub mod approval;
 pub mod bundle;
