@@ -4,7 +4,7 @@ use crate::begin::{begin, begin_helm};
 use crate::checks;
 use crate::scene::{Scene, in_place};
 use crate::traffic;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sluice_cluster::Clusters;
 use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Phase, Wanted};
@@ -15,6 +15,14 @@ use sluice_domain::wire::{Next, NextState, Step};
 use sluice_lambda::{Failure, Metric, Metrics};
 use sluice_table::Transaction;
 use sluice_transitions::{Backends, load_release, racing};
+use std::time::{Duration, Instant};
+
+/// How long what is about to change is looked at again here, before the state machine waits for it.
+const HERE: Duration = Duration::from_secs(10);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(200);
+/// What is looked at again here: the seconds that an answer would have the state machine wait.
+const SOON: u64 = 2;
 
 /// Does the next step of the execution's rollout.
 pub async fn handle(
@@ -23,7 +31,17 @@ pub async fn handle(
     step: Step,
     now: Timestamp,
 ) -> Result<Next, Failure> {
-    racing(|| advance(backends, clusters, &step, now)).await
+    let started = Instant::now();
+    loop {
+        // Each look is a decision of its own, at its own time.
+        let passed = SignedDuration::try_from(started.elapsed()).unwrap_or_default();
+        let now = now.saturating_add(passed).unwrap_or(now);
+        let next = racing(|| advance(backends, clusters, &step, now)).await?;
+        if next.next != NextState::Look || next.seconds > SOON || started.elapsed() > HERE {
+            return Ok(next);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 async fn advance(
@@ -56,7 +74,7 @@ async fn advance(
         Decision::Advance(stage) => traffic::advance(backends, scene, step.step, stage, now).await,
         Decision::Pause(reason) => traffic::pause(backends, scene, step.step, &reason, now).await,
         Decision::Sleep(reason, seconds) => Ok(traffic::sleeps(reason, seconds)),
-        Decision::Look(reason) => Ok(traffic::looks_again(reason)),
+        Decision::Look(reason, seconds) => Ok(traffic::looks_again(reason, seconds)),
         Decision::Verify => verify(backends, scene, step.step, now).await,
         Decision::Restore(reason) => restore(backends, scene, step.step, &reason, now).await,
         Decision::Restored => reach(backends, scene, step.step, Phase::Restored, None, now).await,

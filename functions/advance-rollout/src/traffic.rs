@@ -23,9 +23,6 @@ use sluice_lambda::Failure;
 use sluice_transitions::{Backends, load_release};
 use std::collections::BTreeMap;
 
-/// How soon the router is looked at again, in seconds.
-const LOOK_AGAIN: u64 = 2;
-
 /// What is seen of the traffic. The fences of what is looked at are counted in.
 pub(crate) async fn look(
     namespace: &Namespace,

@@ -1,6 +1,6 @@
 //! One-call rollback: which release comes back, and what is recorded before the cluster is written.
 
-use crate::bundle::Baseline;
+use crate::bundle::{Baseline, Bundle};
 use crate::environment::{
     Completed, Environment, Hold, LastRollback, Lease, Live, Phase, Rollout, RolloutKind,
 };
@@ -9,6 +9,7 @@ use crate::ledger::{Event, Record};
 use crate::pipeline::Seconds;
 use crate::promotion::{Promotion, PromotionState};
 use crate::rollout::after;
+use crate::tracks::{Traffic, full_size};
 use jiff::Timestamp;
 
 /// What a call asks for.
@@ -281,6 +282,80 @@ pub struct Beginning {
     pub within: Seconds,
     /// The pipeline version it works by where the target has none.
     pub pipeline: Hash,
+    /// On tracks: where the target comes back ([`place`]).
+    pub traffic: Option<Traffic>,
+}
+
+/// Where a target comes back in an environment with tracks; none where there are none. `bundle` is the target's.
+///
+/// Where it still runs, one change of weights brings it back: the side of a rollout that is under way that the traffic comes
+/// from, or a track that is kept warm. Else it comes to the track without traffic. The error is why it cannot come at once.
+pub fn place(environment: &Environment, target: &Target, bundle: &Bundle) -> Result<Option<Traffic>, String> {
+    let under_way = environment
+        .under_way()
+        .and_then(|rollout| Some((rollout, rollout.traffic.as_deref()?)));
+    let last = environment
+        .rollout
+        .as_ref()
+        .and_then(|rollout| rollout.traffic.as_deref());
+    let full = full_size(
+        bundle,
+        &last.map(|traffic| traffic.full.clone()).unwrap_or_default(),
+    );
+    let afresh = |traffic: &Traffic, to, from| Traffic {
+        route: traffic.route.clone(),
+        to,
+        from,
+        has_other: true,
+        full: full.clone(),
+        stage: 0,
+        weights: None,
+        first_shift: None,
+        shifted_at: None,
+        bake_until: None,
+        pause: None,
+        resumed: None,
+        hurry: None,
+        despite: Vec::new(),
+    };
+    if let Some((rollout, traffic)) = under_way {
+        if target.without_pods || !traffic.has_other {
+            let stays = Traffic {
+                has_other: false,
+                ..afresh(traffic, traffic.to, traffic.from)
+            };
+            return Ok(Some(stays));
+        }
+        let before = match &rollout.baseline {
+            Some(Baseline::Bundle { hash }) => Some(hash),
+            _ => environment.live.as_ref().map(|live| &live.bundle),
+        };
+        if before == Some(&target.bundle) && rollout.promotion().is_some() {
+            return Ok(Some(afresh(traffic, traffic.from, traffic.to)));
+        }
+        if rollout.target.as_ref() == Some(&target.bundle) {
+            return Ok(Some(afresh(traffic, traffic.to, traffic.from)));
+        }
+        return match traffic.weights {
+            // All of it is still where it was.
+            None => Ok(Some(afresh(traffic, traffic.to, traffic.from))),
+            Some(_) if rollout.promotion().is_none() => Ok(Some(afresh(traffic, traffic.from, traffic.to))),
+            Some(weights) => Err(format!(
+                "both tracks of {} have traffic ({weights}), so that another release has no track to come to: bring back \
+                 what was live first",
+                environment.name
+            )),
+        };
+    }
+    let Some((tracks, live, last)) = environment
+        .tracks
+        .as_ref()
+        .and_then(|tracks| Some((tracks, tracks.live?, last?)))
+    else {
+        return Ok(None);
+    };
+    let to = tracks.warm(&target.bundle).unwrap_or(Some(live.other()));
+    Ok(Some(afresh(last, to, Some(live))))
 }
 
 /// Records a rollback: takes the lease over with the next fence, ends what it preempts, holds automatic promotion.
@@ -340,7 +415,7 @@ pub fn begin(
         held_until: None,
         asked_again: false,
         waits_for: None,
-        traffic: None,
+        traffic: beginning.traffic.map(Box::new),
         reason: call.reason.clone(),
     });
     if !call.restore {

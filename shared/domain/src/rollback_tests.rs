@@ -33,6 +33,7 @@ fn begun(environment: &mut Environment, to: Option<u32>) -> Vec<Record> {
         highest_fence: Fence(3),
         within: Seconds(300),
         pipeline: hash(900),
+        traffic: None,
     };
     let mut promotion = environment
         .under_way()
@@ -149,6 +150,7 @@ fn a_restore_brings_back_what_was_live_and_blames_nothing() {
         highest_fence: Fence(3),
         within: Seconds(300),
         pipeline: hash(900),
+        traffic: None,
     };
     let mut promotion = promotion(3);
     begin(

@@ -2,7 +2,7 @@
 
 mod decision;
 
-pub use decision::{Decision, Facts, decide, stage_of};
+pub use decision::{Decision, Facts, decide, sleeps, stage_of};
 
 use crate::bundle::{Baseline, Bundle};
 use crate::environment::{

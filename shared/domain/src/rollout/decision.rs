@@ -2,7 +2,7 @@
 
 mod on_tracks;
 
-pub use on_tracks::stage_of;
+pub use on_tracks::{sleeps, stage_of};
 
 use crate::bundle::Bundle;
 use crate::check::{Stage, Standing, is_helms, standing};
@@ -18,6 +18,10 @@ use jiff::{SignedDuration, Timestamp};
 const GRACE: SignedDuration = SignedDuration::from_secs(60);
 /// How long an execution sleeps at most while a person or a webhook is awaited, in seconds: then pods are looked at again.
 const LOOK_AGAIN: i64 = 300;
+/// How soon what is about to change is looked at again, in seconds: a router's word.
+const SOON: u64 = 2;
+/// How soon what may take minutes is looked at again, in seconds: an alarm from before the release.
+const LATER: u64 = 30;
 
 /// What an execution does next to its environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,8 +72,8 @@ pub enum Decision {
     Pause(String),
     /// Wait for the end of a bake or of a pause, for so many seconds at most.
     Sleep(String, u64),
-    /// Look again shortly.
-    Look(String),
+    /// Look again in so many seconds.
+    Look(String, u64),
     /// Every pod is on the release, and every check passed.
     Verify,
     /// Bring back what was there before.
@@ -113,7 +117,7 @@ pub fn decide(facts: Facts<'_>, now: Timestamp) -> Decision {
         (_, None) => Decision::Stick("no bundle is recorded for this phase".into()),
         (_, Some(wanted)) => match (&facts.rollout.traffic, facts.traffic) {
             (Some(traffic), Some(seen)) => on_tracks::decide(facts, traffic, seen, wanted, now),
-            (Some(_), None) => Decision::Look("the router was not looked at".into()),
+            (Some(_), None) => Decision::Look("the router was not looked at".into(), SOON),
             (None, _) => in_cluster(facts, wanted, now),
         },
     }
@@ -138,7 +142,9 @@ fn starting(facts: Facts<'_>, now: Timestamp) -> Decision {
             Decision::Abandon(waited("its time was over before it began", rollout))
         }
         Checked::Passed => match facts.alarms {
-            Some(Verdict::Failed(reason) | Verdict::Inconclusive(reason)) => Decision::Look(reason.clone()),
+            Some(Verdict::Failed(reason) | Verdict::Inconclusive(reason)) => {
+                Decision::Look(reason.clone(), LATER)
+            }
             _ => Decision::Begin,
         },
         Checked::Failed(reason) => Decision::Abandon(reason),

@@ -1,6 +1,9 @@
 //! A rollout on tracks: destination ready and of full size for its weight, shift, read back, bake; and the same way back.
 
-use super::{Checked, Decision, Facts, LOOK_AGAIN, checks, give_up, hopeless, is_applied, verified, waited};
+use super::{
+    Checked, Decision, Facts, LATER, LOOK_AGAIN, SOON, checks, give_up, hopeless, is_applied, verified,
+    waited,
+};
 use crate::bundle::Bundle;
 use crate::check::Stage as CheckStage;
 use crate::environment::{Phase, Rollout};
@@ -113,7 +116,7 @@ impl OnTracks<'_> {
                 Checked::Open(decision) => return decision,
             }
             if let Some(Verdict::Failed(reason) | Verdict::Inconclusive(reason)) = self.facts.alarms {
-                return self.or_late(Decision::Look(reason.clone()), reason);
+                return self.or_late(Decision::Look(reason.clone(), LATER), reason);
             }
         }
         Decision::Shift
@@ -153,7 +156,9 @@ impl OnTracks<'_> {
         }
         match &self.seen.standing {
             Standing::Accepted => Routed::Served,
-            Standing::Pending(reason) => Routed::Open(self.or_late(Decision::Look(reason.clone()), reason)),
+            Standing::Pending(reason) => {
+                Routed::Open(self.or_late(Decision::Look(reason.clone(), SOON), reason))
+            }
             Standing::Refused(reason) => Routed::Refused(reason.clone()),
         }
     }
@@ -276,6 +281,26 @@ impl OnTracks<'_> {
             },
         }
     }
+}
+
+/// What a rollout on tracks sleeps for; none where there is something to do.
+pub fn sleeps(rollout: &Rollout, now: Timestamp) -> Option<String> {
+    let traffic = rollout
+        .traffic
+        .as_deref()
+        .filter(|_| rollout.phase == Phase::Baking)?;
+    if traffic.hurry.is_some() {
+        return None;
+    }
+    let ahead = |until: Option<Timestamp>| until.filter(|until| now < *until);
+    if let Some(until) = ahead(traffic.bake_until) {
+        return Some(format!("its weight is baked until {until}"));
+    }
+    if let Some(until) = ahead(rollout.held_until) {
+        return Some(format!("held until {until}"));
+    }
+    let pause = traffic.pause.as_ref()?;
+    (pause.until.is_none() || ahead(pause.until).is_some()).then(|| pause.reason.clone())
 }
 
 enum Routed {
