@@ -486,3 +486,7 @@ mod tests;
 #[cfg(test)]
 #[path = "rollout/track_world.rs"]
 pub(crate) mod track_world;
+
+#[cfg(test)]
+#[path = "rollout/table_tests.rs"]
+mod table_tests;
