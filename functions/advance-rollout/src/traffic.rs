@@ -172,7 +172,7 @@ async fn plan(backends: &Backends, scene: &Scene) -> Result<Result<Planned, Stri
         pause: None,
         resumed: None,
         hurry: None,
-        despite: Vec::new(),
+        despite: scene.rollout.despite.clone(),
     };
     Ok(Ok(Planned {
         target,

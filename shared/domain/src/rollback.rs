@@ -415,6 +415,7 @@ pub fn begin(
         held_until: None,
         asked_again: false,
         waits_for: None,
+        despite: Vec::new(),
         traffic: beginning.traffic.map(Box::new),
         reason: call.reason.clone(),
     });
