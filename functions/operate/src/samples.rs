@@ -141,6 +141,7 @@ pub fn under_way(mut environment: Environment, kind: RolloutKind, release: u32, 
         held_until: None,
         asked_again: false,
         waits_for: None,
+        traffic: None,
         reason: None,
     });
     environment
