@@ -22,6 +22,8 @@ use std::future::{Future, ready};
 pub struct IngressAddress {
     /// The cluster, as the controller's tags name it.
     pub cluster: String,
+    /// The Ingress, as these tags name it: `namespace/name`.
+    pub ingress: String,
     /// The load balancer's DNS name, from the Ingress's status.
     pub hostname: String,
 }
@@ -66,7 +68,8 @@ impl Namespace {
         E: From<ClusterError>,
         F: Future<Output = Result<Option<LoadBalancer>, E>>,
     {
-        let mut seen = self.seen(router, services).await?;
+        // On the heap: five requests at once make a large future.
+        let mut seen = Box::pin(self.seen(router, services)).await?;
         let address = seen
             .object
             .as_ref()
@@ -231,6 +234,7 @@ impl Namespace {
         let hostname = ingress.data.pointer("/status/loadBalancer/ingress/0/hostname")?;
         Some(IngressAddress {
             cluster: self.cluster().to_owned(),
+            ingress: format!("{}/{}", self.name(), ingress.metadata.name.as_deref()?),
             hostname: hostname.as_str().filter(|name| !name.is_empty())?.to_owned(),
         })
     }

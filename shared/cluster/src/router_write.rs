@@ -75,7 +75,7 @@ impl Namespace {
         let mut tries = 0;
         loop {
             tries += 1;
-            match self.try_shift(&shift).await? {
+            match Box::pin(self.try_shift(&shift)).await? {
                 Ok(shifted) => return Ok(shifted),
                 Err(message) if tries == TRIES => {
                     let object = self.place_of(&shift.label);
