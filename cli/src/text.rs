@@ -72,7 +72,7 @@ pub fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Starting => "starting",
         Phase::Rolling => "rolling out",
-        Phase::Shifting => "shifting the traffic",
+        Phase::Shifting => "shifting traffic",
         Phase::Baking => "baking",
         Phase::Verified => "verified",
         Phase::Restoring => "restoring",

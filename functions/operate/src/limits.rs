@@ -85,9 +85,15 @@ fn promotion(
     let alarms = u32::try_from(despite.len()).unwrap_or(u32::MAX);
     let wrong = match (full, alarms, release, reason) {
         (true, 1.., _, _) => "`full` and `despite` are two wishes: right would be one after the other.",
-        (true, 0, None, _) => "`full` is without `release`: right would be the release that is being rolled out.",
-        (true, 0, _, None) => "`full` is without `reason`: right would be why the rest of its steps is left out.",
-        (false, 1.., _, None) => "`despite` is without `reason`: right would be why it goes forward all the same.",
+        (true, 0, None, _) => {
+            "`full` is without `release`: right would be the release that is being rolled out."
+        }
+        (true, 0, _, None) => {
+            "`full` is without `reason`: right would be why the rest of its steps is left out."
+        }
+        (false, 1.., _, None) => {
+            "`despite` is without `reason`: right would be why it goes forward all the same."
+        }
         (false, 1.., _, _) => return count("despite", alarms, MOST_ALARMS, help),
         _ => return Ok(()),
     };

@@ -389,6 +389,7 @@ fn settle_tracks(environment: &mut Environment, rollout: &Rollout, verified: boo
         bundle: bundle.clone(),
         release,
         pinned: BTreeMap::new(),
+        cooling: None,
         cooled_at: None,
     };
     if let (Some(to), Some(target)) = (traffic.to, &rollout.target) {

@@ -11,8 +11,8 @@ use sluice_domain::ids::{EnvironmentName, ExecutionName, ServiceName};
 use sluice_domain::promotion::{Asker, Promotion};
 use sluice_domain::release::Release;
 use sluice_domain::rollout;
-use sluice_domain::want::continues;
 use sluice_domain::want::Word;
+use sluice_domain::want::continues;
 use sluice_lambda::Failure;
 use sluice_table::Transaction;
 

@@ -103,8 +103,7 @@ async fn set_aside(
     let mut transaction = Transaction::new();
     let is_under_way = environment.under_way().and_then(|rollout| rollout.promotion()) == Some(id);
     let record = if is_under_way {
-        rollout::despite(&mut environment, release, &word.despite, by, why)
-            .map_err(crate::error::declined)?
+        rollout::despite(&mut environment, release, &word.despite, by, why).map_err(crate::error::declined)?
     } else {
         let waiting = table.promotion(&at.service, &at.environment, id).await?;
         let Some(mut promotion) = waiting.filter(|promotion| !promotion.state.is_final()) else {

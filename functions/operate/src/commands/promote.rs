@@ -73,7 +73,15 @@ pub async fn run(
         person,
         arn: caller_arn.to_owned(),
     };
-    let wish = want_promotion(&door.backends, &release, &at.environment, &asker, &asked.word, now).await?;
+    let wish = want_promotion(
+        &door.backends,
+        &release,
+        &at.environment,
+        &asker,
+        &asked.word,
+        now,
+    )
+    .await?;
     let next = at.follow(release.number);
     Ok(done(
         text(at, spec, &environment, &wish),

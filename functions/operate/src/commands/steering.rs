@@ -2,7 +2,7 @@
 
 use super::done;
 use crate::door::Door;
-use crate::error::{OperateError, declined, deciding};
+use crate::error::{OperateError, deciding, declined};
 use crate::place::{Place, permit};
 use crate::waking::wake_each;
 use jiff::Timestamp;
@@ -51,7 +51,11 @@ pub async fn resume(
     })
     .await?;
     let said = wake_each(door, at, rollout.promotion()).await;
-    let how = if record.is_some() { "goes on" } else { "is not paused" };
+    let how = if record.is_some() {
+        "goes on"
+    } else {
+        "is not paused"
+    };
     let message = format!("{} {how} in {}.{said}", name(at, &rollout), at.environment);
     Ok(done(message, Some(next(at, &rollout)), Some(rollout.owner)))
 }
@@ -89,9 +93,10 @@ pub async fn steered(
 
 /// The release, by its whole name.
 pub fn name(at: &Place, rollout: &Rollout) -> String {
-    rollout
-        .release
-        .map_or_else(|| rollout.owner.to_string(), |release| format!("{}{release}", at.service))
+    rollout.release.map_or_else(
+        || rollout.owner.to_string(),
+        |release| format!("{}{release}", at.service),
+    )
 }
 
 /// The command that shows how it goes on.
@@ -112,5 +117,7 @@ fn paused_text(at: &Place, rollout: &Rollout) -> String {
         Some((weight, false)) => format!("It stays at the {weight} % of the traffic that it is given now"),
         None => "It stays at its first step, which it is made ready for now".to_owned(),
     };
-    format!("{name} is paused in {place}. {stays}, until `sluice resume`; alarms, `abort` and `rollback` still stop it.")
+    format!(
+        "{name} is paused in {place}. {stays}, until `sluice resume`; alarms, `abort` and `rollback` still stop it."
+    )
 }

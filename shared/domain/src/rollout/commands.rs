@@ -153,9 +153,9 @@ pub fn despite(
 ) -> Said {
     let rollout = match moving_of(environment, release, Wish::Despite) {
         Ok(rollout) => rollout,
-        // What waits before its first write waits for alarms, too.
+        // What waits before its first write waits for alarms, too, and what has no tracks is watched by them.
         Err(declined) => match environment.under_way() {
-            Some(rollout) if is_starting(rollout, release) => rollout,
+            Some(rollout) if goes_forward(rollout, release) => rollout,
             _ => return Err(declined),
         },
     };
@@ -197,8 +197,10 @@ pub fn set_aside(release: Option<ReleaseNumber>, alarms: &[String], by: &str, re
     }
 }
 
-fn is_starting(rollout: &Rollout, release: ReleaseNumber) -> bool {
-    rollout.phase == Phase::Starting && rollout.promotion().is_some() && rollout.release == Some(release)
+fn goes_forward(rollout: &Rollout, release: ReleaseNumber) -> bool {
+    matches!(rollout.phase, Phase::Starting | Phase::Rolling)
+        && rollout.promotion().is_some()
+        && rollout.release == Some(release)
 }
 
 fn traffic_of(environment: &mut Environment) -> Option<&mut crate::tracks::Traffic> {
@@ -247,7 +249,10 @@ fn nothing(environment: &Environment, release: Option<ReleaseNumber>, wish: Wish
     let live = environment.live.as_ref().and_then(|live| live.release);
     let (why, next) = match (wish, release) {
         (Wish::Full | Wish::Despite, Some(release)) if live == Some(release) => (
-            format!("{} is live in {place} already.", named(environment, Some(release))),
+            format!(
+                "{} is live in {place} already.",
+                named(environment, Some(release))
+            ),
             status(environment),
         ),
         (Wish::Full | Wish::Despite, Some(release)) => (
@@ -319,12 +324,12 @@ fn standing_still(environment: &Environment, rollout: &Rollout, wish: Wish) -> D
                 _ => follow(environment),
             },
         ),
-        Phase::Verified => (
-            format!("{name} has all of {place} already."),
-            status(environment),
-        ),
+        Phase::Verified => (format!("{name} has all of {place} already."), status(environment)),
         Phase::Restoring | Phase::Restored => (
-            format!("{name} failed in {place}, and what was there before is brought back{}.", because(rollout)),
+            format!(
+                "{name} failed in {place}, and what was there before is brought back{}.",
+                because(rollout)
+            ),
             follow(environment),
         ),
         Phase::Stuck => (

@@ -104,17 +104,26 @@ fn states() -> Vec<(&'static str, Environment)> {
         ("waiting", waiting),
         (
             "starting",
-            because(rolling(with_completed(&[1]), 2, Phase::Starting), "alarm 5xx is in ALARM"),
+            because(
+                rolling(with_completed(&[1]), 2, Phase::Starting),
+                "alarm 5xx is in ALARM",
+            ),
         ),
         ("pod by pod", rolling(with_completed(&[1]), 2, Phase::Rolling)),
         ("rolling", moved(Phase::Rolling, 0)),
         ("shifting", moved(Phase::Shifting, 1)),
         ("baking", moved(Phase::Baking, 0)),
         ("held by alarms", held(moved(Phase::Baking, 0))),
-        ("paused by the pipeline", paused_by_pipeline(moved(Phase::Baking, 1))),
+        (
+            "paused by the pipeline",
+            paused_by_pipeline(moved(Phase::Baking, 1)),
+        ),
         ("last step", moved(Phase::Shifting, 2)),
         ("verified", moved(Phase::Verified, 2)),
-        ("restoring", because(moved(Phase::Restoring, 1), "pod mc-api-1 crashes")),
+        (
+            "restoring",
+            because(moved(Phase::Restoring, 1), "pod mc-api-1 crashes"),
+        ),
         ("stuck", because(moved(Phase::Stuck, 1), "pod mc-api-1 crashes.")),
         ("rollback", back(moved(Phase::Rolling, 2))),
     ]
@@ -129,7 +138,13 @@ fn ana_hurries(environment: &mut Environment) -> Said {
 }
 
 fn ana_goes_on(environment: &mut Environment) -> Said {
-    despite(environment, ReleaseNumber(2), &["5xx".into()], "ana", "it mends it")
+    despite(
+        environment,
+        ReleaseNumber(2),
+        &["5xx".into()],
+        "ana",
+        "it mends it",
+    )
 }
 
 /// What each command does in each state, and what is right where it does nothing.
@@ -178,7 +193,10 @@ fn each_command_in_each_state() {
 fn another_release_than_the_one_that_is_rolled_out_is_refused() {
     let mut environment = moved(Phase::Baking, 0);
     let said = hurry(&mut environment, &canary(), ReleaseNumber(3), "ana", "x", at(1));
-    assert_eq!(said.unwrap_err().why, "mc-api#3 is not what is done to production: that is #2.");
+    assert_eq!(
+        said.unwrap_err().why,
+        "mc-api#3 is not what is done to production: that is #2."
+    );
     assert!(despite(&mut environment, ReleaseNumber(3), &["5xx".into()], "ana", "x").is_err());
 }
 
@@ -216,7 +234,10 @@ fn is_asleep(environment: &Environment, second: i64) -> bool {
     let rollout = environment.rollout.as_ref().unwrap();
     let asleep = sleeps(rollout, at(second)).is_some();
     let decided = matches!(next(environment, &Verdict::Passed, second), Decision::Sleep(..));
-    assert_eq!(asleep, decided, "what sleeps is what the execution is told to sleep for");
+    assert_eq!(
+        asleep, decided,
+        "what sleeps is what the execution is told to sleep for"
+    );
     asleep
 }
 
@@ -242,7 +263,10 @@ fn a_person_who_resumes_is_not_asked_once_more_by_the_pipeline() {
     resume(&mut early, "ana", None, at(200)).unwrap().unwrap();
     assert!(matches!(next(&early, &Verdict::Passed, 310), Decision::Pause(_)));
     // After it, and where the pipeline has asked, once is enough.
-    for mut late in [moved(Phase::Baking, 1), paused_by_pipeline(moved(Phase::Baking, 1))] {
+    for mut late in [
+        moved(Phase::Baking, 1),
+        paused_by_pipeline(moved(Phase::Baking, 1)),
+    ] {
         ana_pauses(&mut late).unwrap().unwrap();
         assert!(is_asleep(&late, 1_000_000), "a person's pause has no end");
         resume(&mut late, "ana", None, at(400)).unwrap().unwrap();
@@ -255,7 +279,10 @@ fn a_person_who_resumes_is_not_asked_once_more_by_the_pipeline() {
 
 #[test]
 fn all_traffic_now_leaves_out_bakes_and_pauses_but_no_alarm() {
-    let (nothing, failed) = (Verdict::Inconclusive("no data".into()), Verdict::Failed("5xx".into()));
+    let (nothing, failed) = (
+        Verdict::Inconclusive("no data".into()),
+        Verdict::Failed("5xx".into()),
+    );
     let mut environment = paused_by_pipeline(moved(Phase::Baking, 1));
     environment.rollout.as_mut().unwrap().held_until = Some(at(500));
     ana_hurries(&mut environment).unwrap().unwrap();
@@ -275,12 +302,21 @@ fn all_traffic_now_leaves_out_bakes_and_pauses_but_no_alarm() {
 fn alarms_that_said_nothing_are_read_again_and_hold_anew() {
     let nothing = Verdict::Inconclusive("alarm 5xx has no data".into());
     let mut environment = moved(Phase::Baking, 0);
-    assert_eq!(next(&environment, &nothing, 400), Decision::Hold("alarm 5xx has no data".into()));
+    assert_eq!(
+        next(&environment, &nothing, 400),
+        Decision::Hold("alarm 5xx has no data".into())
+    );
     crate::check::hold(&mut environment, 5, &canary(), "alarm 5xx has no data", at(400)).unwrap();
     assert!(sleeps(environment.rollout.as_ref().unwrap(), at(401)).is_some());
     ask_again(&mut environment, "ana").unwrap();
-    assert!(sleeps(environment.rollout.as_ref().unwrap(), at(401)).is_none(), "awake at once");
-    assert_eq!(next(&environment, &nothing, 401), Decision::Hold("alarm 5xx has no data".into()));
+    assert!(
+        sleeps(environment.rollout.as_ref().unwrap(), at(401)).is_none(),
+        "awake at once"
+    );
+    assert_eq!(
+        next(&environment, &nothing, 401),
+        Decision::Hold("alarm 5xx has no data".into())
+    );
     assert_eq!(next(&environment, &Verdict::Passed, 401), Decision::Advance(1));
     // The wish is done with the next stage: it must not run a later check again by itself.
     advance(&mut environment, 6, 1, Fence(0), Seconds(60), at(402)).unwrap();
@@ -304,7 +340,9 @@ fn alarms_are_set_aside_once_each_and_reach_the_traffic() {
 #[test]
 fn a_promotion_takes_what_was_set_aside_to_its_rollout() {
     let mut promotion = promotion(2);
-    let record = promotion.set_aside(&["5xx".into()], "ana", "it mends it").unwrap();
+    let record = promotion
+        .set_aside(&["5xx".into()], "ana", "it mends it")
+        .unwrap();
     assert_eq!(record.reason.unwrap(), "5xx: it mends it");
     assert_eq!(promotion.set_aside(&["5xx".into()], "ana", "it mends it"), None);
     let mut environment = with_completed(&[1]);
