@@ -172,7 +172,7 @@ async fn plan(backends: &Backends, scene: &Scene) -> Result<Result<Planned, Stri
         pause: None,
         resumed: None,
         hurry: None,
-        despite: Vec::new(),
+        despite: scene.rollout.despite.clone(),
     };
     Ok(Ok(Planned {
         target,
@@ -422,23 +422,18 @@ pub(crate) fn sleeps(reason: String, seconds: u64) -> Next {
     }
 }
 
-/// The answer that has the router looked at again in a moment.
-pub(crate) fn looks_again(reason: String) -> Next {
+/// The answer that has everything looked at again in so many seconds.
+pub(crate) fn looks_again(reason: String, seconds: u64) -> Next {
     Next {
         next: NextState::Look,
-        seconds: LOOK_AGAIN,
+        seconds,
         reason,
         ok: true,
     }
 }
 
 fn looks_at_once(reason: String) -> Next {
-    Next {
-        next: NextState::Again,
-        seconds: 1,
-        reason,
-        ok: true,
-    }
+    looks_again(reason, 1)
 }
 
 fn recorded(environment: &Environment) -> Result<Rollout, Failure> {

@@ -80,6 +80,7 @@ pub fn promotion(environment: &str, release: u32, attempt: u32, state: Promotion
         ended_at: state.is_final().then(|| at(60)),
         approval: None,
         wake: None,
+        despite: Vec::new(),
         bundle: None,
         v: 1,
     }
@@ -141,6 +142,8 @@ pub fn under_way(mut environment: Environment, kind: RolloutKind, release: u32, 
         held_until: None,
         asked_again: false,
         waits_for: None,
+        traffic: None,
+        despite: Vec::new(),
         reason: None,
     });
     environment

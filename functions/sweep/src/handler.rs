@@ -1,10 +1,12 @@
 //! Finds what was lost: pushes without an event, promotions without an execution, executions that ended without saying
 //! so. Everything it does, another function does too; it only makes sure that it is done.
 
+use crate::cooling::cool;
 use crate::heard::{Heard, heard};
 use crate::repair::mend;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use sluice_cluster::Clusters;
 use sluice_domain::ids::ServiceName;
 use sluice_domain::service::Meta;
 use sluice_lambda::Failure;
@@ -19,6 +21,7 @@ const PAGE: usize = 100;
 /// failure is raised at the end.
 pub async fn handle(
     backends: &Backends,
+    clusters: &Clusters,
     roll_back: &RollBack,
     event: Value,
     now: Timestamp,
@@ -28,7 +31,7 @@ pub async fn handle(
     let mut services = Services::of(heard(&event));
     while let Some(page) = services.next(backends).await? {
         for service in page {
-            match sweep(backends, roll_back, &service, now).await {
+            match sweep(backends, clusters, roll_back, &service, now).await {
                 Ok(mut found) => done.append(&mut found),
                 Err(failure) => {
                     tracing::error!(%service, %failure, "a service was not swept");
@@ -75,6 +78,7 @@ impl Services {
 
 async fn sweep(
     backends: &Backends,
+    clusters: &Clusters,
     roll_back: &RollBack,
     service: &ServiceName,
     now: Timestamp,
@@ -94,6 +98,7 @@ async fn sweep(
     let Some(overview) = overview else { return Ok(done) };
     for environment in &overview.environments {
         done.append(&mut mend(backends, roll_back, environment, now).await?);
+        done.extend(cool(backends, clusters, environment, now).await?);
     }
     Ok(done)
 }

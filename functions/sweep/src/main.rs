@@ -1,10 +1,12 @@
 //! Finds what was lost.
 
+mod cooling;
 mod handler;
 mod heard;
 mod repair;
 
 use serde_json::Value;
+use sluice_cluster::Clusters;
 use sluice_lambda::{Invocation, RuntimeError, logs, now, run, settings};
 use sluice_rollback_call::RollBack;
 use sluice_transitions::Backends;
@@ -19,6 +21,8 @@ async fn main() -> Result<(), RuntimeError> {
         function,
         backends.table.clone(),
     );
-    let (backends, roll_back) = (&backends, &roll_back);
-    run(move |event: Invocation<Value>| handler::handle(backends, roll_back, event.payload, now())).await
+    let clusters = Clusters::new(&config);
+    let (backends, clusters, roll_back) = (&backends, &clusters, &roll_back);
+    run(move |event: Invocation<Value>| handler::handle(backends, clusters, roll_back, event.payload, now()))
+        .await
 }

@@ -119,6 +119,9 @@ pub struct Rollout {
     /// Of a rollout on tracks: where the traffic is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Box<Traffic>>,
+    /// Alarms that do not stop it as long as they stay as they were, as a person said.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub despite: Vec<String>,
 }
 
 /// What helm was last told to do in an environment. It outlives the rollout: whoever comes next learns from it whose an

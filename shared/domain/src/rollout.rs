@@ -1,7 +1,9 @@
 //! A rollout, decision by decision.
 
+mod commands;
 mod decision;
 
+pub use commands::{Declined, Said, despite, hurry, pause, resume, set_aside};
 pub use decision::{Decision, Facts, decide, sleeps, stage_of};
 
 use crate::bundle::{Baseline, Bundle};
@@ -48,6 +50,7 @@ pub fn take_lease(
         asked_again: false,
         waits_for: None,
         traffic: None,
+        despite: promotion.despite.clone(),
     });
     Record {
         event: Event::LeaseTaken,
@@ -176,6 +179,7 @@ pub fn advance(
     let traffic = rollout.traffic.as_mut()?;
     traffic.stage = stage;
     traffic.pause = None;
+    rollout.asked_again = false;
     rollout.phase = Phase::Rolling;
     rollout.step = Some(step);
     rollout.fence = fence;

@@ -97,6 +97,7 @@ pub(crate) fn promotion(number: u32) -> Promotion {
         ended_at: None,
         approval: None,
         wake: None,
+        despite: Vec::new(),
         bundle: None,
         v: 1,
     }
@@ -163,6 +164,7 @@ pub(crate) fn rolling(mut environment: Environment, number: u32, phase: Phase) -
         held_until: None,
         asked_again: false,
         waits_for: None,
+        despite: Vec::new(),
         traffic: None,
         reason: None,
     });

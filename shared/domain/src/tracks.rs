@@ -1,18 +1,19 @@
 //! Tracks: the two places in an environment where a release can run. One is live; the other is idle, or warm.
 
+pub mod cooling;
 mod place;
 mod render;
 #[cfg(test)]
 pub(crate) mod render_samples;
 mod traffic;
 
-pub use place::{placed, pointed_at};
+pub use place::{cold, placed, pointed_at};
 pub use render::{
     RenderFault, full_size, on_track, pointed, pointing, services_of, size_for, sized, weights_at,
 };
 pub use traffic::{Hurry, Pause, Route, Stage, Standing, Traffic, TrafficSeen, schedule};
 
-use crate::ids::{Hash, ReleaseNumber};
+use crate::ids::{Fence, Hash, ReleaseNumber};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -89,7 +90,7 @@ impl Tracks {
     /// Where this bundle can be brought back with one change of weights: a place without traffic that still holds it.
     /// `None` inside is what was there before there were tracks.
     pub fn warm(&self, bundle: &Hash) -> Option<Option<Track>> {
-        let is_it = |held: &&Held| held.bundle == *bundle && held.cooled_at.is_none();
+        let is_it = |held: &&Held| held.bundle == *bundle && held.cooling.is_none();
         let tracks = self.held.iter().filter(|(track, _)| Some(**track) != self.live);
         let warm = tracks
             .filter(|(_, held)| is_it(held))
@@ -111,6 +112,9 @@ pub struct Held {
     /// while it is warm. Empty while it is live.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pinned: BTreeMap<String, i32>,
+    /// The fence under which it gives its pods back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooling: Option<Fence>,
     /// Since when it has no pods any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cooled_at: Option<Timestamp>,
@@ -123,6 +127,7 @@ impl Held {
             bundle,
             release,
             pinned: BTreeMap::new(),
+            cooling: None,
             cooled_at: None,
         }
     }

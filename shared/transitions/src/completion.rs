@@ -11,6 +11,7 @@ use sluice_domain::ids::{EnvironmentName, ExecutionName, ServiceName};
 use sluice_domain::promotion::{Asker, Promotion};
 use sluice_domain::release::Release;
 use sluice_domain::rollout;
+use sluice_domain::want::Word;
 use sluice_domain::want::continues;
 use sluice_lambda::Failure;
 use sluice_table::Transaction;
@@ -174,6 +175,7 @@ async fn want_next(
         &mut environment,
         release,
         Asker::Automatic,
+        &Word::default(),
         now,
     )
     .await

@@ -74,15 +74,22 @@ fn least(deployment: &Value) -> u64 {
     let ready = ready(deployment);
     let replicas = deployment.pointer("/spec/replicas").and_then(Value::as_u64);
     let replicas = replicas.unwrap_or(1).max(1);
+    let (surge, unavailable) = surge_and_unavailable(deployment, replicas);
+    let batch = surge.saturating_add(unavailable).max(1);
+    replicas.div_ceil(batch).saturating_mul(ready)
+}
+
+/// How many pods more and how many fewer than the replicas there may be while they are replaced.
+pub(crate) fn surge_and_unavailable(deployment: &Value, replicas: u64) -> (u64, u64) {
     if text_at(deployment, "/spec/strategy/type") == Some("Recreate") {
-        return ready;
+        return (0, replicas);
     }
     let share = |name: &str| deployment.pointer(&format!("/spec/strategy/rollingUpdate/{name}"));
     // Kubernetes rounds a percentage of maxSurge up and of maxUnavailable down; both are 25 % by default.
-    let surge = pods(share("maxSurge"), replicas, true);
-    let unavailable = pods(share("maxUnavailable"), replicas, false);
-    let batch = surge.saturating_add(unavailable).max(1);
-    replicas.div_ceil(batch).saturating_mul(ready)
+    (
+        pods(share("maxSurge"), replicas, true),
+        pods(share("maxUnavailable"), replicas, false),
+    )
 }
 
 /// How long each pod must have been ready.

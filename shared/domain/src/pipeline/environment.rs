@@ -14,7 +14,8 @@ use std::collections::BTreeSet;
 const TIMEOUT: (Seconds, Seconds) = (Seconds(10), Seconds(6 * 3_600));
 const TIMEOUT_DEFAULT: Seconds = Seconds(600);
 /// Limits of `rollback_within`: a pod is given 30 s to stop unless its template says otherwise.
-const ROLLBACK_WITHIN: (Seconds, Seconds) = (Seconds(30), Seconds(3_600));
+const ROLLBACK_WITHIN: (Seconds, Seconds) = (Seconds(30), LONGEST_ROLLBACK);
+pub(crate) const LONGEST_ROLLBACK: Seconds = Seconds(3_600);
 const ROLLBACK_WITHIN_DEFAULT: Seconds = Seconds(300);
 /// Limits of `expires`. With the longest steps, watch, rollout and rollback after it, an execution stays under the year
 /// that Step Functions gives it, with a month left for its turn in the queue and for checks that hold it (Step Functions

@@ -50,7 +50,9 @@ mod tests;
 pub use approval_changes::{ApplyDenied, approval_changes, may_apply};
 pub use authorise::{Action, Caller, Denied, DeniedReason, authorise, may_answer};
 pub use budget::least_time;
+pub(crate) use budget::surge_and_unavailable;
 pub use chart::{ChartFile, IgnoreError, IgnoreRules, pack_chart};
+pub(crate) use environment::LONGEST_ROLLBACK;
 pub use fault::{Fault, FaultKind, Faults};
 pub use model::{
     ApprovalSpec, ChartSource, CheckAction, CheckSpec, Checked, DeploymentWorkload, EnvironmentSpec,

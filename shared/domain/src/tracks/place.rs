@@ -57,6 +57,19 @@ fn original(mut bundle: Bundle, traffic: &Traffic) -> Bundle {
     bundle
 }
 
+/// A place without pods: what it is brought to when it is no longer kept warm.
+pub fn cold(bundle: &Bundle, place: Option<Track>) -> Result<Bundle, RenderFault> {
+    let mut cold = match place {
+        Some(track) => on_track(bundle, track)?,
+        None => bundle.clone(),
+    }
+    .scaled_to_zero();
+    // The rest stays: it costs nothing, and the next release finds it.
+    cold.objects.clear();
+    cold.config_maps.clear();
+    Ok(cold)
+}
+
 /// The Service by which people and checks reach the release before it has any traffic.
 fn preview(bundle: &Bundle, traffic: &Traffic, track: Track) -> Option<Value> {
     let of_track = track.of(&traffic.route.services.root);
