@@ -14,7 +14,7 @@ use sluice_domain::plan::{config_wanted, plan_bundle, plan_on_bundle};
 use sluice_domain::rollout::{self, Beginning, stage_of};
 use sluice_domain::router::{RouterObservation, RouterVerdict};
 use sluice_domain::tracks::{
-    Route, Standing, Track, Traffic, TrafficSeen, full_size, on_track, pointed, pointed_at, pointing,
+    Route, Standing, Track, Traffic, TrafficSeen, fences_on, full_size, on_track, pointed, pointed_at, pointing,
     services_of,
 };
 use sluice_domain::wire::{Next, NextState};
@@ -42,7 +42,12 @@ pub(crate) async fn look(
         root_fence,
         ..
     } = router;
-    observed.highest_fence = observed.highest_fence.max(fence).max(root_fence);
+    let (pointed_fence, highest) = fences_on(&in_cluster);
+    observed.highest_fence = observed
+        .highest_fence
+        .max(fence)
+        .max(root_fence)
+        .max(highest);
     Ok(TrafficSeen {
         weights: weights.map_err(|fault| fault.to_string()),
         fence,
@@ -52,6 +57,7 @@ pub(crate) async fn look(
             RouterVerdict::Refused(reason) => Standing::Refused(reason),
         },
         pointed: pointed_at(bundle, &in_cluster),
+        pointed_fence,
     })
 }
 

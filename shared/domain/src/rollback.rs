@@ -267,6 +267,14 @@ fn back(environment: &Environment) -> Course {
     let leaving = leaving(environment);
     let mut candidates: Vec<Target> = Vec::new();
     candidates.extend(environment.under_way().and_then(same_again));
+    // Where the traffic is shared between two releases no third one has a place to come to, also where it is newer.
+    candidates.extend(
+        environment
+            .live
+            .as_ref()
+            .filter(|_| shares_traffic(environment))
+            .map(|live| target_of(live, environment)),
+    );
     let mut completed: Vec<&Completed> = Vec::new();
     for one in &environment.completed {
         let latest = !completed.iter().any(|other| other.release == one.release);
@@ -290,7 +298,12 @@ fn back(environment: &Environment) -> Course {
             .filter(|_| nothing_live)
             .and_then(baseline_of),
     );
-    candidates.dedup();
+    let mut seen = Vec::new();
+    candidates.retain(|target| {
+        let is_new = !seen.contains(&target.bundle);
+        seen.push(target.bundle.clone());
+        is_new
+    });
     if candidates.is_empty() {
         let what = leaving.map_or_else(
             || "Nothing".to_owned(),
@@ -306,6 +319,15 @@ fn back(environment: &Environment) -> Course {
         };
     }
     Course::BringBack { leaving, candidates }
+}
+
+/// Whether a promotion that is under way may have a part of the traffic.
+fn shares_traffic(environment: &Environment) -> bool {
+    let rollout = environment
+        .under_way()
+        .filter(|rollout| rollout.promotion().is_some());
+    let traffic = rollout.and_then(|rollout| rollout.traffic.as_deref());
+    traffic.is_some_and(|traffic| traffic.weights.is_some())
 }
 
 /// What a rollback needs beyond its target.

@@ -7,7 +7,7 @@ mod render;
 pub(crate) mod render_samples;
 mod traffic;
 
-pub use place::{cold, placed, pointed_at};
+pub use place::{cold, fences_on, placed, pointed_at};
 pub use render::{
     RenderFault, full_size, on_track, pointed, pointing, services_of, size_for, sized, weights_at,
 };

@@ -207,6 +207,7 @@ fn seen(environment: &Environment) -> TrafficSeen {
         fence: environment.fence,
         standing: Standing::Accepted,
         pointed: Some(traffic.from),
+        pointed_fence: environment.fence,
     }
 }
 

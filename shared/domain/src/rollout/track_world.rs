@@ -35,8 +35,6 @@ pub(crate) struct World {
     /// By the Deployment's name.
     pub pods: BTreeMap<String, Pods>,
     pub seen: TrafficSeen,
-    /// The fence on the Services.
-    pub root_fence: Fence,
     pub alarms: Option<Verdict>,
     pub caught: Option<Caught>,
     pub now: i64,
@@ -134,8 +132,8 @@ impl World {
                 fence: Fence(7),
                 standing: Standing::Accepted,
                 pointed: Some(Some(Track::Blue)),
+                pointed_fence: Fence(7),
             },
-            root_fence: Fence(7),
             alarms: Some(Verdict::Passed),
             caught: None,
             now: 0,
@@ -201,7 +199,7 @@ impl World {
         let highest = deployments.iter().map(|one| one.fence).max().unwrap_or_default();
         Observation {
             deployments,
-            highest_fence: highest.max(self.seen.fence).max(self.root_fence),
+            highest_fence: highest.max(self.seen.fence).max(self.seen.pointed_fence),
         }
     }
 
@@ -370,7 +368,7 @@ impl World {
         let back = self.phase() == Phase::Restoring;
         let traffic = self.traffic();
         self.seen.pointed = Some(if back { traffic.from } else { traffic.to });
-        self.root_fence = self.rollout().fence;
+        self.seen.pointed_fence = self.rollout().fence;
     }
 
     /// Until it has come to this phase of this stage.

@@ -3,7 +3,9 @@
 use super::{RenderFault, Track, Traffic, on_track, pointed, pointing, sized};
 use crate::bundle::Bundle;
 use crate::environment::{Phase, Rollout};
+use crate::ids::Fence;
 use crate::pipeline::{EnvironmentSpec, Strategy};
+use crate::plan::FENCE_ANNOTATION;
 use crate::rollout::stage_of;
 use serde_json::{Value, json};
 
@@ -82,6 +84,17 @@ fn preview(bundle: &Bundle, traffic: &Traffic, track: Track) -> Option<Value> {
     })?;
     *service.pointer_mut("/metadata/name")? = json!(traffic.route.services.preview());
     Some(service)
+}
+
+/// The lowest and the highest fence on Services, as they are in the cluster; a missing or malformed one counts as 0.
+pub fn fences_on(in_cluster: &[Value]) -> (Fence, Fence) {
+    let fences = in_cluster.iter().map(|service| {
+        let annotations = service.pointer("/metadata/annotations");
+        let found = annotations.and_then(|all| all.get(FENCE_ANNOTATION));
+        Fence::from_annotation(found.and_then(Value::as_str))
+    });
+    let (lowest, highest) = (fences.clone().min(), fences.max());
+    (lowest.unwrap_or_default(), highest.unwrap_or_default())
 }
 
 /// Which place every one of these Services selects, as they are in the cluster: a track, or (the inner none) what was

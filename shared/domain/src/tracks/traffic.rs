@@ -206,4 +206,6 @@ pub struct TrafficSeen {
     /// Which track every Service of the workload's name selects; the outer none where they do not agree or are not there,
     /// the inner one is what was there before there were tracks.
     pub pointed: Option<Option<Track>>,
+    /// The lowest fence on these Services: below the rollout's own, somebody of before may still point them elsewhere.
+    pub pointed_fence: Fence,
 }

@@ -166,7 +166,10 @@ impl OnTracks<'_> {
         match self.pods() {
             Verdict::Failed(reason) => give_up(self.rollout(), reason),
             Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
-            Verdict::Passed if self.seen.pointed != Some(place) => {
+            // Also where they point there already: under this fence nobody of before points them elsewhere any more.
+            Verdict::Passed
+                if self.seen.pointed != Some(place) || self.seen.pointed_fence < self.rollout().fence =>
+            {
                 self.or_late(Decision::Point, "the Services could not be written")
             }
             Verdict::Passed => done(),
