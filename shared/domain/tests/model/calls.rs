@@ -1,6 +1,5 @@
 //! Calls of roll-back, and what the sweep does for an execution that is gone.
 
-use crate::cluster::Write;
 use crate::rows::{Act, Broken, Called, Change, Kind, Row, Rows, Swept};
 use crate::samples::{bundle, hash, now, number, promotion};
 use sluice_domain::environment::{Environment, RolloutKind};

@@ -14,6 +14,7 @@
 mod calls;
 mod cluster;
 mod explorer;
+mod looks;
 mod plain;
 mod rows;
 mod running;

@@ -30,21 +30,20 @@ impl Sluice {
             next.main = Main::Gone;
             self.put(found, Action::Ended, false, next);
         }
-        if budget.cooled > 0 && state.has_slot() {
-            if let Some((recorded, write)) = self.rows.cools(state.row) {
-                let mut next = state.clone();
-                next.budget.cooled -= 1;
-                next.add(if recorded {
-                    Process::Cools(write)
-                } else {
-                    Process::Looked {
-                        act: Act::Cool,
-                        write: Some(write),
-                        stale: None,
-                    }
-                });
-                self.put(found, Action::Cools, false, next);
-            }
+        let may_cool = budget.cooled > 0 && state.has_slot();
+        if may_cool && let Some((recorded, write)) = self.rows.cools(state.row) {
+            let mut next = state.clone();
+            next.budget.cooled -= 1;
+            next.add(if recorded {
+                Process::Cools(write)
+            } else {
+                Process::Looked {
+                    act: Act::Cool,
+                    write: Some(write),
+                    stale: None,
+                }
+            });
+            self.put(found, Action::Cools, false, next);
         }
     }
 
@@ -108,14 +107,13 @@ impl Sluice {
                 }
             }
         }
-        if budget.promoted > 0 && state.main == Main::None {
-            if let Some(row) = self.rows.promote(state.row) {
-                let mut next = state.clone();
-                next.budget.promoted -= 1;
-                next.main = Main::Idle;
-                self.commit(&mut next, row);
-                self.put(found, Action::Promoted, false, next);
-            }
+        let may_promote = budget.promoted > 0 && state.main == Main::None;
+        if may_promote && let Some(row) = self.rows.promote(state.row) {
+            let mut next = state.clone();
+            next.budget.promoted -= 1;
+            next.main = Main::Idle;
+            self.commit(&mut next, row);
+            self.put(found, Action::Promoted, false, next);
         }
         if budget.wishes > 0 {
             for wish in [Wish::Pause, Wish::Resume, Wish::Full] {
