@@ -166,6 +166,7 @@ async fn plan(backends: &Backends, scene: &Scene) -> Result<Result<Planned, Stri
         full: full_size(&target, &running(&scene.observed, tracks.live)),
         stage: 0,
         weights: None,
+        decided_at: None,
         first_shift: None,
         shifted_at: None,
         bake_until: None,

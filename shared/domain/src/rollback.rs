@@ -310,6 +310,7 @@ pub fn place(environment: &Environment, target: &Target, bundle: &Bundle) -> Res
         full: full.clone(),
         stage: 0,
         weights: None,
+        decided_at: None,
         first_shift: None,
         shifted_at: None,
         bake_until: None,

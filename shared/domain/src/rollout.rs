@@ -135,6 +135,7 @@ pub fn shift(
     let traffic = rollout.traffic.as_mut()?;
     let weights = traffic.weights_of(stage);
     traffic.weights = Some(weights);
+    traffic.decided_at = Some(now);
     traffic.first_shift.get_or_insert(now);
     traffic.shifted_at = None;
     traffic.bake_until = None;

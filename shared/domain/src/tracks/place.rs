@@ -34,10 +34,20 @@ pub fn placed(rollout: &Rollout, spec: &EnvironmentSpec, bundle: Bundle) -> Resu
         return Ok(rendered.scaled_to_zero());
     }
     let mut placed = sized(&rendered, track, &traffic.full, weight);
+    // A router names the Services of both tracks always, and refuses one that is not there.
+    let others = on_track(&bundle, track.other())?.objects;
+    placed.objects.extend(others.into_iter().filter(is_track_service));
     if matches!(spec.strategy, Strategy::BlueGreen(_)) && !goes_back {
         placed.objects.extend(preview(&bundle, traffic, track));
     }
     Ok(placed)
+}
+
+fn is_track_service(object: &Value) -> bool {
+    object.get("kind").is_some_and(|kind| kind == "Service")
+        && object
+            .pointer("/spec/selector")
+            .is_some_and(|selector| selector.get(TRACK_LABEL).is_some())
 }
 
 /// What was there before there were tracks, without the Services: these are pointed when the traffic moves.
