@@ -15,7 +15,6 @@ use crate::promotion::{Promotion, PromotionState};
 use crate::release::Release;
 use crate::tracks::{Held, Pause, Stage, Traffic};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeMap;
 
 /// Takes the lease for a promotion whose turn it is. The cluster has not been written.
 pub fn take_lease(
@@ -117,6 +116,7 @@ pub fn begin_on_tracks(
         tracks.held.remove(&to);
     }
     tracks.route = Some(traffic.route.clone());
+    tracks.full.clone_from(&traffic.full);
     environment.rollout.as_mut()?.traffic = Some(Box::new(traffic));
     begin(environment, step, beginning, now)
 }
@@ -182,6 +182,7 @@ pub fn advance(
     rollout.fence = fence;
     rollout.deadline = after(now, within);
     rollout.held_until = None;
+    rollout.reason = None;
     let reason = format!("stage {}", stage.saturating_add(1));
     let record = record(rollout, Event::RolloutStarted, Some(fence), Some(&reason));
     environment.fence = fence;
@@ -382,31 +383,31 @@ fn settle_tracks(environment: &mut Environment, rollout: &Rollout, verified: boo
     let (Some(traffic), Some(tracks)) = (&rollout.traffic, environment.tracks.as_mut()) else {
         return;
     };
-    let held = |bundle: &Hash, release| Held {
-        bundle: bundle.clone(),
-        release,
-        pinned: BTreeMap::new(),
-        cooling: None,
-        cooled_at: None,
-    };
     if let (Some(to), Some(target)) = (traffic.to, &rollout.target) {
-        tracks.held.insert(to, held(target, rollout.release));
+        tracks.held.insert(to, Held::new(target.clone(), rollout.release));
     }
     if !verified {
         return;
     }
     match (traffic.from, &rollout.baseline) {
+        // What never had the whole traffic has no size to be kept at.
+        (Some(from), _) if tracks.live != Some(from) => {}
         (Some(from), _) => {
             if let Some(left) = tracks.held.get_mut(&from) {
                 left.pinned.clone_from(&traffic.full);
             }
         }
         (None, Some(Baseline::Bundle { hash })) => {
-            let mut original = held(hash, None);
+            let before = environment.live.as_ref().and_then(|live| live.release);
+            let mut original = Held::new(hash.clone(), before);
             original.pinned.clone_from(&traffic.full);
             tracks.original = Some(original);
         }
         (None, _) => {}
+    }
+    if traffic.to.is_none() {
+        // It is what is live again, and no track's warm other side.
+        tracks.original = None;
     }
     tracks.live = traffic.to;
 }
@@ -482,3 +483,7 @@ pub fn bundle_of(wanted: Wanted<'_>, stored: Bundle) -> Bundle {
 #[cfg(test)]
 #[path = "rollout_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "rollout/track_world.rs"]
+pub(crate) mod track_world;
