@@ -100,7 +100,7 @@ pub enum ClusterError {
         object: String,
         /// Why.
         #[source]
-        source: RouterFault,
+        source: Box<RouterFault>,
     },
     /// The write was accepted, and what came back is not what was written.
     #[error("{object} was written, but reads differently: {message}; look for a webhook that changes it")]
