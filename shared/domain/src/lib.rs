@@ -6,6 +6,7 @@ pub mod admission;
 pub mod alarm;
 pub mod api;
 pub mod approval;
+pub mod budget;
 pub mod bundle;
 pub mod canonical;
 pub mod check;
