@@ -9,6 +9,7 @@ fn call(to: Option<u32>) -> Call {
         restore: false,
         by: "ana".into(),
         reason: Some("slow".into()),
+        undoes: None,
     }
 }
 

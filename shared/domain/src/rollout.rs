@@ -14,6 +14,7 @@ use crate::pipeline::Seconds;
 use crate::promotion::{Promotion, PromotionState};
 use crate::release::Release;
 use crate::tracks::{Held, Pause, Stage, Traffic};
+use crate::watch::Watch;
 use jiff::{SignedDuration, Timestamp};
 
 /// Takes the lease for a promotion whose turn it is. The cluster has not been written.
@@ -48,6 +49,8 @@ pub fn take_lease(
         asked_again: false,
         waits_for: None,
         traffic: None,
+        written_at: None,
+        despite: promotion.despite.clone(),
     });
     Record {
         event: Event::LeaseTaken,
@@ -80,7 +83,7 @@ pub struct Beginning {
     pub timeout: Seconds,
 }
 
-/// Records the first write of a rollout.
+/// Records the first write of a rollout. What was watched until now is written over.
 pub fn begin(
     environment: &mut Environment,
     step: u32,
@@ -89,7 +92,9 @@ pub fn begin(
 ) -> Option<Record> {
     let fence = environment.fence.next(beginning.highest_fence);
     let rollout = environment.rollout.as_mut()?;
+    let unwatched = environment.watch.take().map(ends_early);
     rollout.phase = Phase::Rolling;
+    rollout.written_at = Some(now);
     rollout.step = Some(step);
     rollout.fence = fence;
     rollout.baseline = Some(beginning.baseline);
@@ -97,7 +102,7 @@ pub fn begin(
     rollout.deadline = after(now, beginning.timeout);
     rollout.reason = None;
     rollout.waits_for = None;
-    let record = record(rollout, Event::RolloutStarted, Some(fence), None);
+    let record = record(rollout, Event::RolloutStarted, Some(fence), unwatched.as_deref());
     environment.fence = fence;
     Some(record)
 }
@@ -207,6 +212,16 @@ pub fn await_person(
     });
     rollout.step = Some(step);
     Some(record(rollout, Event::RolloutPaused, None, Some(reason)))
+}
+
+fn ends_early(watch: Watch) -> String {
+    let release = watch
+        .release
+        .map_or_else(String::new, |release| format!(" of {release}"));
+    format!(
+        "the watch{release}, which was to last until {}, ends with it",
+        watch.until
+    )
 }
 
 /// Records what helm would run, before anything is written: what is there and what is to be.
@@ -447,6 +462,7 @@ fn set_live(environment: &mut Environment, rollout: &Rollout, release: Option<&R
                     pipeline: rollout.pipeline.clone(),
                     at: now,
                     rolled_back_at: None,
+                    watched: None,
                 },
             );
             forget(&mut environment.completed);

@@ -98,6 +98,7 @@ pub(crate) fn promotion(number: u32) -> Promotion {
         approval: None,
         wake: None,
         bundle: None,
+        despite: Vec::new(),
         v: 1,
     }
 }
@@ -119,6 +120,7 @@ pub(crate) fn completed(number: u32) -> Completed {
         pipeline: hash(900),
         at: at(i64::from(number) * 10 + 5),
         rolled_back_at: None,
+        watched: None,
     }
 }
 
@@ -164,6 +166,8 @@ pub(crate) fn rolling(mut environment: Environment, number: u32, phase: Phase) -
         asked_again: false,
         waits_for: None,
         traffic: None,
+        written_at: (phase != Phase::Starting).then(|| at(10)),
+        despite: Vec::new(),
         reason: None,
     });
     environment
