@@ -160,6 +160,7 @@ async fn plan(backends: &Backends, scene: &Scene) -> Result<Result<Planned, Stri
     let has_other = matches!(baseline, Baseline::Bundle { .. });
     let traffic = Traffic {
         has_other,
+        despite: scene.rollout.despite.clone(),
         ..Traffic::new(
             route,
             Some(to),

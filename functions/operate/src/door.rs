@@ -2,7 +2,7 @@
 
 use crate::commands::{
     abort, answer, apply, history, hold, ledger, plan, promote, quarantine, remove, retry, rollback, status,
-    vote,
+    steering, vote,
 };
 use crate::error::OperateError;
 use crate::limits;
@@ -11,6 +11,7 @@ use crate::place::Place;
 use jiff::Timestamp;
 use sluice_domain::api::{Answer, Request};
 use sluice_domain::ids::ReleaseNumber;
+use sluice_domain::want::Word;
 use sluice_rollback_call::RollBack;
 use sluice_transitions::Backends;
 
@@ -74,7 +75,27 @@ pub async fn handle(
             service,
             environment,
             release,
-        } => promote::run(door, caller_arn, &at(service, environment), release, now).await,
+            full,
+            despite,
+            reason,
+        } => {
+            let wish = promote::Asked {
+                release,
+                full,
+                word: Word { reason, despite },
+            };
+            promote::run(door, caller_arn, &at(service, environment), wish, now).await
+        }
+        Request::Pause {
+            service,
+            environment,
+            reason,
+        } => steering::pause(door, caller_arn, &at(service, environment), reason, now).await,
+        Request::Resume {
+            service,
+            environment,
+            reason,
+        } => steering::resume(door, caller_arn, &at(service, environment), reason, now).await,
         Request::Approve {
             service,
             environment,

@@ -66,6 +66,35 @@ pub enum Request {
         /// The release; the newest one verified in the environment before, when absent.
         #[serde(default)]
         release: Option<ReleaseNumber>,
+        /// All traffic now for the release that is being rolled out, which must be named with a reason.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        full: bool,
+        /// Alarms that do not stop it as long as they stay as they were; with a reason.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        despite: Vec<String>,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Keeps the rollout on tracks that is under way at its weight, until it is resumed.
+    Pause {
+        /// The service.
+        service: ServiceName,
+        /// The environment.
+        environment: EnvironmentName,
+        /// Why.
+        #[serde(default)]
+        reason: Option<String>,
+    },
+    /// Lets a paused rollout go on.
+    Resume {
+        /// The service.
+        service: ServiceName,
+        /// The environment.
+        environment: EnvironmentName,
+        /// Why.
+        #[serde(default)]
+        reason: Option<String>,
     },
     /// Says yes to the promotion that waits for approval.
     Approve {
@@ -236,8 +265,8 @@ pub enum Answer {
         /// Whether there are older ones.
         more: bool,
     },
-    /// To `promote`, `approve`, `reject`, `abort`, `hold`, `unhold`, `quarantine`, `unquarantine`, `answer`, `retry`,
-    /// `remove`.
+    /// To `promote`, `pause`, `resume`, `approve`, `reject`, `abort`, `hold`, `unhold`, `quarantine`, `unquarantine`,
+    /// `answer`, `retry`, `remove`.
     Done {
         /// What happened, in a sentence.
         message: String,

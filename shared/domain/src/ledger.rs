@@ -78,6 +78,8 @@ pub enum Event {
     RolloutResumed,
     /// A person wants all traffic on the release now.
     RolloutHurried,
+    /// A person lets a release go forward in spite of alarms.
+    AlarmsSetAside,
     /// A track without traffic gave its pods back.
     TrackCooled,
     /// A release that got all traffic is watched from now on.

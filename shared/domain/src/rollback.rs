@@ -141,7 +141,7 @@ fn as_found(environment: &Environment, target: Target) -> Target {
             .as_ref()
             .filter(|tracks| tracks.live.is_some())?;
         let original = tracks.original.as_ref()?;
-        let is_it = original.cooled_at.is_none() && original.release.is_some();
+        let is_it = original.cooling.is_none() && original.release.is_some();
         (is_it && original.release == target.release).then_some(&original.bundle)
     };
     match first.or_else(kept).cloned() {
@@ -498,9 +498,9 @@ pub fn begin(
         held_until: None,
         asked_again: false,
         waits_for: None,
+        despite: Vec::new(),
         traffic: beginning.traffic.map(Box::new),
         written_at: Some(now),
-        despite: Vec::new(),
         reason: call.reason.clone(),
     });
     if !call.restore {

@@ -1,7 +1,9 @@
 //! A rollout, decision by decision.
 
+mod commands;
 mod decision;
 
+pub use commands::{Declined, Said, despite, hurry, pause, resume, set_aside};
 pub use decision::{Decision, Facts, decide, sleeps, stage_of};
 
 use crate::bundle::{Baseline, Bundle};
@@ -182,6 +184,7 @@ pub fn advance(
     let traffic = rollout.traffic.as_mut()?;
     traffic.stage = stage;
     traffic.pause = None;
+    rollout.asked_again = false;
     rollout.phase = Phase::Rolling;
     rollout.step = Some(step);
     rollout.fence = fence;
@@ -503,3 +506,7 @@ mod tests;
 #[cfg(test)]
 #[path = "rollout/track_world.rs"]
 pub(crate) mod track_world;
+
+#[cfg(test)]
+#[path = "rollout/table_tests.rs"]
+mod table_tests;

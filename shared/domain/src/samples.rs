@@ -97,8 +97,8 @@ pub(crate) fn promotion(number: u32) -> Promotion {
         ended_at: None,
         approval: None,
         wake: None,
-        bundle: None,
         despite: Vec::new(),
+        bundle: None,
         v: 1,
     }
 }
@@ -165,9 +165,9 @@ pub(crate) fn rolling(mut environment: Environment, number: u32, phase: Phase) -
         held_until: None,
         asked_again: false,
         waits_for: None,
+        despite: Vec::new(),
         traffic: None,
         written_at: (phase != Phase::Starting).then(|| at(10)),
-        despite: Vec::new(),
         reason: None,
     });
     environment

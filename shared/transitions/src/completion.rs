@@ -12,6 +12,7 @@ use sluice_domain::ledger::Record;
 use sluice_domain::promotion::{Asker, Promotion};
 use sluice_domain::release::Release;
 use sluice_domain::rollout;
+use sluice_domain::want::Word;
 use sluice_domain::want::continues;
 use sluice_domain::watch;
 use sluice_lambda::Failure;
@@ -198,6 +199,7 @@ async fn want_next(
         &mut environment,
         release,
         Asker::Automatic,
+        &Word::default(),
         now,
     )
     .await

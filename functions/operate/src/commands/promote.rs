@@ -1,9 +1,9 @@
 //! `promote`: a release is wanted in an environment, by a person.
 
-use super::done;
+use super::{done, forward};
 use crate::door::Door;
 use crate::error::{OperateError, not_authorised, refused};
-use crate::place::{Known, Place, in_care, known, no_environment, release};
+use crate::place::{Known, Place, in_care, known, no_environment, release, who};
 use jiff::Timestamp;
 use sluice_domain::api::Answer;
 use sluice_domain::approval::names;
@@ -12,7 +12,19 @@ use sluice_domain::ids::ReleaseNumber;
 use sluice_domain::pipeline::{Action, Caller, EnvironmentSpec, Pipeline, authorise};
 use sluice_domain::promotion::Asker;
 use sluice_domain::release::Release;
+use sluice_domain::want::Word;
 use sluice_transitions::{Wish, load_pipeline, verified, want_promotion};
+
+/// What a person asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// The release; none for the newest one that may go on.
+    pub release: Option<ReleaseNumber>,
+    /// All traffic now for the one that is being rolled out.
+    pub full: bool,
+    /// Why, and in spite of which alarms.
+    pub word: Word,
+}
 
 /// Wants a release in an environment. A hold does not stop what a person asks for.
 ///
@@ -22,7 +34,7 @@ pub async fn run(
     door: &Door,
     caller_arn: &str,
     at: &Place,
-    wanted: Option<ReleaseNumber>,
+    asked: Asked,
     now: Timestamp,
 ) -> Result<Answer, OperateError> {
     let known = known(door, caller_arn, &at.service).await?;
@@ -31,7 +43,10 @@ pub async fn run(
     let spec = spec.ok_or_else(|| no_environment(at, &current_names(&known.pipeline)))?;
     authorise(&known.caller, Action::Promote, Some(spec), &known.pipeline)
         .map_err(|why| not_authorised(&why, at.status()))?;
-    let release = match wanted {
+    if let (true, Some(number)) = (asked.full, asked.release) {
+        return forward::full(door, at, number, &who(&known.caller), asked.word, now).await;
+    }
+    let release = match asked.release {
         Some(number) => release(door, &at.service, number).await?,
         None => newest(door, at, &known).await?,
     };
@@ -44,6 +59,10 @@ pub async fn run(
     let spec = pinned
         .environment(&at.environment)
         .ok_or_else(|| not_in_its_pipeline(at, &release))?;
+    forward::known_alarms(at, spec, &asked.word.despite)?;
+    if !asked.word.despite.is_empty() && environment.on_its_way(release.number).is_some() {
+        return forward::despite(door, at, release.number, &who(&known.caller), asked.word, now).await;
+    }
     if let Some(refusal) = stands_against(at, &release, &environment) {
         return Err(refusal);
     }
@@ -54,7 +73,15 @@ pub async fn run(
         person,
         arn: caller_arn.to_owned(),
     };
-    let wish = want_promotion(&door.backends, &release, &at.environment, &asker, now).await?;
+    let wish = want_promotion(
+        &door.backends,
+        &release,
+        &at.environment,
+        &asker,
+        &asked.word,
+        now,
+    )
+    .await?;
     let next = at.follow(release.number);
     Ok(done(
         text(at, spec, &environment, &wish),

@@ -373,8 +373,39 @@ impl World {
         self.root_fence = self.rollout().fence;
     }
 
+    /// Until it has come to this phase of this stage.
+    pub fn come_to(mut self, phase: Phase, stage: u32) -> Self {
+        for _ in 0..100 {
+            let there = self
+                .rollout()
+                .traffic
+                .as_ref()
+                .is_some_and(|traffic| traffic.stage == stage);
+            if self.phase() == phase && there {
+                return self;
+            }
+            if let Decision::Sleep(_, seconds) = self.advance() {
+                self.now += i64::try_from(seconds).unwrap();
+            }
+        }
+        panic!(
+            "it never comes to {phase:?} of stage {stage}: {:?}",
+            self.rollout()
+        );
+    }
+
     /// One call of roll-back: what it decides and records, and what it writes at once.
     pub fn roll_back(&mut self, to: Option<u32>, restore: bool) -> Result<Option<u32>, String> {
+        self.take_over(to, restore, false)
+    }
+
+    /// The same, where the execution of a rollback under way may be over.
+    pub fn take_over(
+        &mut self,
+        to: Option<u32>,
+        restore: bool,
+        holder_ended: bool,
+    ) -> Result<Option<u32>, String> {
         let call = Call {
             to: to.map(ReleaseNumber),
             restore,
@@ -382,11 +413,11 @@ impl World {
             reason: None,
             undoes: None,
         };
-        let (leaving, target) = match rollback::decide(&self.environment, &call, None, false) {
+        let (leaving, target) = match rollback::decide(&self.environment, &call, None, holder_ended) {
             Course::BringBack { leaving, candidates } => (leaving, candidates[0].clone()),
             Course::Join(_) => return Err("joined".into()),
             Course::Already(_) => return Err("already".into()),
-            Course::Refuse { reason, .. } => return Err(reason),
+            Course::Refuse { reason, .. } => return Err(format!("refused: {reason}")),
         };
         let traffic = rollback::place(&self.environment, &target, &self.stored(&target.bundle))?;
         let beginning = rollback::Beginning {

@@ -94,13 +94,24 @@ pub struct Pause {
     /// Who paused it; none where the pipeline did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Why.
+    /// Why; empty where the person gave no reason.
     pub reason: String,
     /// Since when.
     pub since: Timestamp,
     /// Until when a person is awaited; who does not answer by then rejects. None: a person paused it, and it stays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
+}
+
+impl Pause {
+    /// Who awaits whom, and why: `paused by ana: the p99 looks odd`.
+    pub fn said(&self) -> String {
+        match (&self.by, self.reason.as_str()) {
+            (None, reason) => reason.to_owned(),
+            (Some(by), "") => format!("paused by {by}"),
+            (Some(by), reason) => format!("paused by {by}: {reason}"),
+        }
+    }
 }
 
 /// Bakes and pauses are left out.

@@ -308,10 +308,10 @@ impl OnTracks<'_> {
                 return match pause.until {
                     Some(until) if self.now >= until => give_up(
                         self.rollout(),
-                        format!("nobody resumed it in time: {}", pause.reason),
+                        format!("nobody resumed it in time: {}", pause.said()),
                     ),
-                    Some(until) => Decision::Sleep(pause.reason.clone(), sleep(self.now, until)),
-                    None => Decision::Sleep(pause.reason.clone(), LONGEST_SLEEP.unsigned_abs()),
+                    Some(until) => Decision::Sleep(pause.said(), sleep(self.now, until)),
+                    None => Decision::Sleep(pause.said(), LONGEST_SLEEP.unsigned_abs()),
                 };
             }
             if stage.pause.is_some() && traffic.resumed != Some(traffic.stage) {
@@ -370,7 +370,7 @@ pub fn sleeps(rollout: &Rollout, now: Timestamp) -> Option<String> {
         return Some(format!("held until {until}"));
     }
     let pause = traffic.pause.as_ref()?;
-    (pause.until.is_none() || ahead(pause.until).is_some()).then(|| pause.reason.clone())
+    (pause.until.is_none() || ahead(pause.until).is_some()).then(|| pause.said())
 }
 
 enum Routed {

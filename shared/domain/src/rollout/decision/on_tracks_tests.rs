@@ -34,27 +34,7 @@ fn walk(world: &mut World) -> String {
 
 /// A canary that has come to this phase of this stage.
 fn canary_at(phase: Phase, stage: u32) -> World {
-    at_phase(World::new(canary(&[])), phase, stage)
-}
-
-fn at_phase(mut world: World, phase: Phase, stage: u32) -> World {
-    for _ in 0..100 {
-        let there = world
-            .rollout()
-            .traffic
-            .as_ref()
-            .is_some_and(|traffic| traffic.stage == stage);
-        if world.phase() == phase && there {
-            return world;
-        }
-        if let Decision::Sleep(_, seconds) = world.advance() {
-            world.now += i64::try_from(seconds).unwrap();
-        }
-    }
-    panic!(
-        "it never comes to {phase:?} of stage {stage}: {:?}",
-        world.rollout()
-    );
+    World::new(canary(&[])).come_to(phase, stage)
 }
 
 fn inconclusive(reason: &str) -> Option<Verdict> {
@@ -323,7 +303,8 @@ fn a_bake_ends_with_what_is_seen_then() {
         change(&mut world);
         word(&world.decide())
     };
-    let table: [(&str, &dyn Fn(&mut World), &str); 12] = [
+    type Change<'c> = &'c dyn Fn(&mut World);
+    let table: [(&str, Change<'_>, &str); 12] = [
         (
             "an alarm",
             &|world| world.alarms = Some(Verdict::Failed("5xx".into())),
@@ -372,7 +353,9 @@ fn a_bake_ends_with_what_is_seen_then() {
         ),
         (
             "the Deployment is gone",
-            &|world| drop(world.pods.remove("mc-api-green")),
+            &|world| {
+                world.pods.remove("mc-api-green");
+            },
             "Restore",
         ),
         (
@@ -452,7 +435,7 @@ fn an_alarm_from_before_keeps_it_from_any_traffic() {
 
 #[test]
 fn a_pause_of_the_pipeline_asks_a_person_and_ends_in_no() {
-    let mut world = at_phase(World::new(canary(&[5])), Phase::Baking, 0);
+    let mut world = World::new(canary(&[5])).come_to(Phase::Baking, 0);
     world.now += 300;
     assert_eq!(
         world.advance(),
@@ -501,17 +484,23 @@ fn a_person_may_pause_it_for_as_long_as_it_takes() {
         until: None,
     });
     world.now += 300;
-    assert_eq!(world.decide(), Decision::Sleep("lunch".into(), 86_400));
+    assert_eq!(
+        world.decide(),
+        Decision::Sleep("paused by ana: lunch".into(), 86_400)
+    );
     world.now += 7 * 86_400;
     assert_eq!(word(&world.decide()), "Sleep");
-    assert_eq!(sleeps(world.rollout(), at(world.now)).as_deref(), Some("lunch"));
+    assert_eq!(
+        sleeps(world.rollout(), at(world.now)).as_deref(),
+        Some("paused by ana: lunch")
+    );
 }
 
 #[test]
 fn in_a_hurry_bakes_and_pauses_are_left_out_but_not_readiness_nor_blame() {
     let hurried = |phase, stage| {
         let pauses: &[u32] = if stage == 0 { &[5, 25, 50] } else { &[50] };
-        let mut world = at_phase(World::new(canary(pauses)), phase, stage);
+        let mut world = World::new(canary(pauses)).come_to(phase, stage);
         let traffic = world
             .environment
             .rollout
