@@ -211,7 +211,7 @@ async fn furnish(
     cluster::apply_text(&client, &gateway, &[])
         .await
         .context("applying kubernetes/gateway.yaml")?;
-    let doubles = doubles::run(client.clone());
+    let doubles = doubles::run(client.clone(), registry.to_owned(), plane.name.clone());
     tasks.spawn(async move { doubles.await.context("the doubles of traffic") });
     let (registry, index) = (registry.to_owned(), u8::try_from(index)?);
     tasks.spawn(async move {
