@@ -6,6 +6,11 @@ use sluice_local::etcd::Change;
 pub const BLUE: &str = "sha256:blue";
 pub const GREEN: &str = "sha256:green";
 
+/// The address of a track's pod.
+pub fn address(track: &str, number: usize) -> String {
+    format!("10.244.{}.{number}", track.len())
+}
+
 /// A history that grows.
 #[derive(Default)]
 pub struct Story {
@@ -85,7 +90,7 @@ impl Story {
         let name = format!("{track}-{number}");
         let condition = json!({"type": "Ready", "status": if ready { "True" } else { "False" }});
         let pod = json!({"metadata": {"name": name, "labels": {"app": "api", "sluice.dev/track": track}},
-            "status": {"conditions": [condition],
+            "status": {"conditions": [condition], "podIP": address(track, number),
                 "containerStatuses": [{"imageID": format!("registry/api@{digest}")}]}});
         self.put(&format!("pods/dev/{name}"), pod);
     }
