@@ -1,5 +1,7 @@
 //! Histories made by hand: a service `api` with two tracks, as etcd would tell of it.
 
+#![allow(clippy::expect_used, clippy::indexing_slicing)]
+
 use serde_json::{Value, json};
 use sluice_local::etcd::Change;
 

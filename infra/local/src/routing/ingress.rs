@@ -205,7 +205,7 @@ fn forward(name: &str, written: &str, namespace: &str) -> Result<Rule, String> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
     use super::*;
     use serde_json::json;
 

@@ -51,7 +51,7 @@ impl Rule {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
 
     fn rule(weights: &[(&str, u32)]) -> Rule {

@@ -1,5 +1,6 @@
 //! One Ingress's load balancer as it is in AWS, and how it becomes what the Ingress asks for.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
@@ -49,9 +50,9 @@ impl Deployed {
             .map(|one| one.listener.clone())
             .unwrap_or_default();
         for key in keys(model) {
-            if !self.groups.contains_key(&key) {
-                let arn = elb.create_group(stack, &key, attributes).await?;
-                self.groups.insert(key, arn);
+            if let Entry::Vacant(place) = self.groups.entry(key) {
+                let arn = elb.create_group(stack, place.key(), attributes).await?;
+                place.insert(arn);
             }
         }
         let (defaults, matched): (Vec<&Routed>, Vec<&Routed>) =
