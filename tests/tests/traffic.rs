@@ -9,6 +9,11 @@
 )]
 
 use anyhow::Result;
+use aws_sdk_cloudwatch::primitives::DateTime;
+use aws_sdk_cloudwatch::types::{
+    AlarmType, ComparisonOperator, Dimension, HistoryItemType, Metric, MetricDataQuery, MetricStat,
+    StateValue, Statistic,
+};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
@@ -20,7 +25,7 @@ use sluice_local::routing::http_route;
 use sluice_local::{Cluster, Environment};
 use sluice_tests::traffic::{self, RouterKind};
 use sluice_tests::wait::until;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const CLUSTER: &str = "mc-staging-eks";
@@ -51,9 +56,11 @@ impl Scene {
     }
 
     async fn push(&self, content: &str) -> Result<String> {
-        let pushed = Pusher::new(&self.here, "mc-api")
-            .push(&Image::new(content), &[])
-            .await?;
+        self.push_image(&Image::new(content)).await
+    }
+
+    async fn push_image(&self, image: &Image) -> Result<String> {
+        let pushed = Pusher::new(&self.here, "mc-api").push(image, &[]).await?;
         Ok(pushed.digest)
     }
 
@@ -199,5 +206,165 @@ async fn a_cutover_in_the_wrong_order_is_found() -> Result<()> {
     );
     assert!(route.assert_no_dead_weight(|_| 1).is_err());
     assert!(route.assert_only(&[&old]).is_err());
+    scene.done().await
+}
+
+/// As root, as this environment may have been started without Sluice.
+async fn cloudwatch(here: &Environment) -> aws_sdk_cloudwatch::Client {
+    let root = aws_credential_types::Credentials::new("test", "test", None, None, "root");
+    let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
+        .endpoint_url(&here.endpoint)
+        .region(aws_config::Region::new(here.region.clone()))
+        .credentials_provider(root)
+        .load()
+        .await;
+    aws_sdk_cloudwatch::Client::new(&config)
+}
+
+/// An alarm on the errors of one Service of a namespace, by the real SDK.
+async fn alarm(cloudwatch: &aws_sdk_cloudwatch::Client, namespace: &str, service: &str) -> Result<String> {
+    let name = format!("{namespace}-{service}-5xx");
+    let put = cloudwatch
+        .put_metric_alarm()
+        .alarm_name(&name)
+        .namespace("Simulated/Traffic")
+        .metric_name("HTTPCode_Target_5XX_Count")
+        .set_dimensions(Some(dimensions(namespace, service)))
+        .statistic(Statistic::Sum)
+        .period(10)
+        .evaluation_periods(1)
+        .threshold(3.0)
+        .comparison_operator(ComparisonOperator::GreaterThanOrEqualToThreshold)
+        .treat_missing_data("notBreaching");
+    put.send().await?;
+    Ok(name)
+}
+
+fn dimensions(namespace: &str, service: &str) -> Vec<Dimension> {
+    let dimension = |name: &str, value: &str| Dimension::builder().name(name).value(value).build();
+    vec![dimension("Namespace", namespace), dimension("Service", service)]
+}
+
+async fn state(cloudwatch: &aws_sdk_cloudwatch::Client, name: &str) -> Result<Option<StateValue>> {
+    let found = cloudwatch
+        .describe_alarms()
+        .alarm_names(name)
+        .alarm_types(AlarmType::MetricAlarm)
+        .alarm_types(AlarmType::CompositeAlarm)
+        .send()
+        .await?;
+    let composite = found
+        .composite_alarms()
+        .first()
+        .and_then(|one| one.state_value().cloned());
+    Ok(found
+        .metric_alarms()
+        .first()
+        .and_then(|one| one.state_value().cloned())
+        .or(composite))
+}
+
+async fn until_alarm(cloudwatch: &aws_sdk_cloudwatch::Client, name: &str, wanted: StateValue) -> Result<()> {
+    until(&format!("{name} {wanted}"), LIMIT, || async {
+        let found = state(cloudwatch, name).await?;
+        Ok(if found.as_ref() == Some(&wanted) {
+            Ok(())
+        } else {
+            Err(format!("{found:?}"))
+        })
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_bad_canary_raises_an_alarm_of_its_own() -> Result<()> {
+    let scene = Scene::new("bad-canary").await?;
+    let cloudwatch = cloudwatch(&scene.here).await;
+    let image = |content: &str, errors: &str| {
+        Image::new(content)
+            .label("sluice.sim/requests-per-second", "100")
+            .label("sluice.sim/error-rate", errors)
+    };
+    let good = scene.push_image(&image("good", "0")).await?;
+    let bad = scene.push_image(&image("bad", "40")).await?;
+    let on_blue = alarm(&cloudwatch, &scene.namespace, "api-blue").await?;
+    let on_green = alarm(&cloudwatch, &scene.namespace, "api-green").await?;
+    let any = format!("{}-any", scene.namespace);
+    cloudwatch
+        .put_composite_alarm()
+        .alarm_name(&any)
+        .alarm_rule(format!("ALARM({on_blue}) OR ALARM({on_green})"))
+        .send()
+        .await?;
+    scene.track("blue", &good, 2).await?;
+    scene.track("green", &bad, 2).await?;
+    scene.endpoints("api-blue", 2).await?;
+    scene.endpoints("api-green", 2).await?;
+    scene.shift(100, 0).await?;
+    until_alarm(&cloudwatch, &on_green, StateValue::Ok).await?;
+    let shifted = SystemTime::now();
+    scene.shift(90, 10).await?;
+    until_alarm(&cloudwatch, &on_green, StateValue::Alarm).await?;
+    until_alarm(&cloudwatch, &any, StateValue::Alarm).await?;
+    assert_ne!(state(&cloudwatch, &on_blue).await?, Some(StateValue::Alarm));
+
+    scene.shift(100, 0).await?;
+    until_alarm(&cloudwatch, &on_green, StateValue::Ok).await?;
+    until_alarm(&cloudwatch, &any, StateValue::Ok).await?;
+    let history = cloudwatch
+        .describe_alarm_history()
+        .alarm_name(&on_green)
+        .history_item_type(HistoryItemType::StateUpdate)
+        .start_date(DateTime::from(shifted))
+        .send()
+        .await?;
+    let told: Vec<&str> = history
+        .alarm_history_items()
+        .iter()
+        .filter_map(|one| one.history_summary())
+        .collect();
+    assert_eq!(
+        told,
+        ["Alarm updated from ALARM to OK", "Alarm updated from OK to ALARM"],
+        "the newest first"
+    );
+
+    let requests = |service: &str| {
+        let metric = Metric::builder()
+            .namespace("Simulated/Traffic")
+            .metric_name("RequestCount")
+            .set_dimensions(Some(dimensions(&scene.namespace, service)))
+            .build();
+        let stat = MetricStat::builder().metric(metric).period(1).stat("Sum").build();
+        MetricDataQuery::builder()
+            .id(service.replace("api-", ""))
+            .metric_stat(stat)
+            .build()
+    };
+    let ratio = MetricDataQuery::builder()
+        .id("ratio")
+        .expression("green / (green + blue)")
+        .build();
+    let found = cloudwatch
+        .get_metric_data()
+        .set_metric_data_queries(Some(vec![requests("api-blue"), requests("api-green"), ratio]))
+        .start_time(DateTime::from(shifted))
+        .end_time(DateTime::from(SystemTime::now() + Duration::from_secs(1)))
+        .send()
+        .await?;
+    let ratios = found
+        .metric_data_results()
+        .iter()
+        .find(|one| one.id() == Some("ratio"))
+        .unwrap()
+        .values();
+    // Whole requests: a tenth of a second's hundred is ten, give or take one.
+    assert!(
+        ratios.iter().any(|ratio| (0.05..0.15).contains(ratio)),
+        "{ratios:?}"
+    );
+    for name in [&any, &on_blue, &on_green] {
+        cloudwatch.delete_alarms().alarm_names(name).send().await?;
+    }
     scene.done().await
 }

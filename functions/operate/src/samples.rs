@@ -80,8 +80,8 @@ pub fn promotion(environment: &str, release: u32, attempt: u32, state: Promotion
         ended_at: state.is_final().then(|| at(60)),
         approval: None,
         wake: None,
-        despite: Vec::new(),
         bundle: None,
+        despite: Vec::new(),
         v: 1,
     }
 }
@@ -111,6 +111,7 @@ pub fn completed(release: u32, pushed: i64) -> Completed {
         pipeline: hash(1),
         at: at(pushed + 10),
         rolled_back_at: None,
+        watched: None,
     }
 }
 
@@ -143,6 +144,7 @@ pub fn under_way(mut environment: Environment, kind: RolloutKind, release: u32, 
         asked_again: false,
         waits_for: None,
         traffic: None,
+        written_at: None,
         despite: Vec::new(),
         reason: None,
     });

@@ -24,6 +24,8 @@ pub mod deploy;
 #[doc(hidden)]
 pub mod doubles;
 #[doc(hidden)]
+pub mod furnish;
+#[doc(hidden)]
 pub mod node;
 #[doc(hidden)]
 pub mod places;

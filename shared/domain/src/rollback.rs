@@ -4,6 +4,7 @@ mod place;
 
 pub use place::place;
 
+use crate::alarm::Blame;
 use crate::bundle::Baseline;
 use crate::environment::{
     Completed, Environment, Hold, LastRollback, Lease, Live, Phase, Rollout, RolloutKind,
@@ -16,6 +17,7 @@ use crate::rollout::after;
 use crate::tracks::Traffic;
 use jiff::Timestamp;
 use place::{as_found, keep_places};
+use serde::{Deserialize, Serialize};
 
 /// What a call asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +30,18 @@ pub struct Call {
     pub by: String,
     /// Why.
     pub reason: Option<String>,
+    /// What is undone; none where it is whatever is there.
+    pub undoes: Option<Undoes>,
+}
+
+/// What a call that follows from a look at one rollout undoes: that rollout, and no later one that it did not look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undoes {
+    /// The execution that brings the release in, or brought it in.
+    pub execution: ExecutionName,
+    /// The alarm that blames it; none where it is undone because the alarms could not tell.
+    #[serde(default)]
+    pub blame: Option<Blame>,
 }
 
 /// What can be brought back.
@@ -90,6 +104,13 @@ pub fn decide(
     {
         return Course::Join(flying.owner.clone());
     }
+    if let Some(course) = call
+        .undoes
+        .as_ref()
+        .and_then(|undoes| too_late(environment, undoes, call))
+    {
+        return course;
+    }
     let course = match call.to {
         _ if call.restore => restore(environment),
         Some(to) => back_to(environment, to, older),
@@ -105,6 +126,30 @@ pub fn decide(
         },
         other => other,
     }
+}
+
+/// What a call comes to whose rollout is no longer the one that is there, or is over where it was to be stopped.
+fn too_late(environment: &Environment, undoes: &Undoes, call: &Call) -> Option<Course> {
+    let is_last = environment
+        .rollout
+        .as_ref()
+        .is_some_and(|rollout| rollout.owner == undoes.execution);
+    let is_under_way = environment.is_held_by(&undoes.execution);
+    let is_left_alone = environment.lease.is_none();
+    if is_last && (if call.restore { is_under_way } else { is_left_alone }) {
+        return None;
+    }
+    let last = environment.last_rollback.as_ref().filter(|_| is_left_alone);
+    Some(match last {
+        Some(last) => Course::Already(last.clone()),
+        None => Course::Refuse {
+            reason: format!(
+                "what {} did to {} was followed by something else, so that there is nothing to undo",
+                undoes.execution, environment.name
+            ),
+            next: Some(format!("sluice status {}", environment.service)),
+        },
+    })
 }
 
 /// The rollback that is being done, unless it is stuck.
@@ -236,8 +281,8 @@ fn leaving(environment: &Environment) -> Option<ReleaseNumber> {
     }
 }
 
-/// The default target: the newest release, other than the one being left, that completed here and was not itself
-/// rolled back; last, what was there before Sluice. A rollback that did not get through is tried again first.
+/// The default target: the newest release, other than the one being left, that completed here, with its watch where there
+/// was one, and was not itself rolled back; last, what was there before Sluice. A rollback that did not get through is tried again first.
 fn back(environment: &Environment) -> Course {
     if let (None, Some(last)) = (&environment.lease, &environment.last_rollback) {
         return Course::Already(last.clone());
@@ -261,7 +306,9 @@ fn back(environment: &Environment) -> Course {
         }
     }
     completed.retain(|one| one.rolled_back_at.is_none());
-    completed.sort_by_key(|one| std::cmp::Reverse((one.pushed_at, one.release)));
+    // What did not get through its watch is better than nothing.
+    let is_proven = |one: &Completed| one.watched != Some(false);
+    completed.sort_by_key(|one| std::cmp::Reverse((is_proven(one), one.pushed_at, one.release)));
     candidates.extend(completed.into_iter().map(target_from));
     let nothing_live = environment.live.is_none();
     candidates.extend(
@@ -335,6 +382,7 @@ pub fn begin(
     let fence = environment.fence.next(beginning.highest_fence);
     let owner = rollback_execution(&environment.service, &environment.name, fence);
     let mut records = Vec::new();
+    records.extend(blamed(call, leaving));
     let record = |event, reason: Option<String>| Record {
         event,
         by: call.by.clone(),
@@ -381,9 +429,11 @@ pub fn begin(
         waits_for: None,
         despite: Vec::new(),
         traffic: beginning.traffic.map(Box::new),
+        written_at: Some(now),
         reason: call.reason.clone(),
     });
     if !call.restore {
+        environment.watch = None;
         blame(environment, leaving, call, &owner, target, now);
         let why = environment.hold.as_ref().map(|hold| hold.reason.clone());
         records.push(record(Event::Held, why));
@@ -391,9 +441,27 @@ pub fn begin(
     records
 }
 
+/// That an alarm blames the release being left.
+fn blamed(call: &Call, leaving: Option<ReleaseNumber>) -> Option<Record> {
+    let undoes = call.undoes.as_ref()?;
+    let blame = undoes.blame.as_ref()?;
+    Some(Record {
+        event: Event::AlarmBlamed,
+        by: call.by.clone(),
+        release: leaving,
+        digest: None,
+        execution: Some(undoes.execution.clone()),
+        fence: None,
+        reason: Some(blame.to_string()),
+    })
+}
+
 /// The promotion ends; its release did not complete.
 fn preempt(environment: &mut Environment, promotion: &mut Promotion, call: &Call, now: Timestamp) -> Record {
-    let (state, event) = if call.restore {
+    let blames = call.undoes.as_ref().is_some_and(|undoes| undoes.blame.is_some());
+    let (state, event) = if call.restore && blames {
+        (PromotionState::Failed, Event::PromotionFailed)
+    } else if call.restore {
         (PromotionState::Aborted, Event::PromotionAborted)
     } else {
         (PromotionState::Preempted, Event::PromotionPreempted)

@@ -9,6 +9,7 @@ fn call(to: Option<u32>) -> Call {
         restore: false,
         by: "ana".into(),
         reason: Some("slow".into()),
+        undoes: None,
     }
 }
 
@@ -371,6 +372,25 @@ mod on_tracks {
         assert_eq!(world.roll_back(None, false), Ok(Some(2)));
         assert_eq!(world.traffic().to, Some(Track::Blue));
         assert_eq!(finished(&mut world), Phase::Verified);
+    }
+
+    /// Somebody went back further than to the newest, and promotes again: the newest has no place to come to.
+    #[test]
+    fn a_call_without_a_target_leaves_a_canary_for_what_is_live_also_where_that_is_older() {
+        let mut world = World::new(canary(&[]));
+        world.settle();
+        let live = world
+            .environment
+            .completed
+            .iter()
+            .position(|one| one.release.0 == 1);
+        let older = world.environment.completed[live.unwrap()].clone();
+        world.environment.live.as_mut().unwrap().release = Some(older.release);
+        world.environment.live.as_mut().unwrap().bundle = older.bundle.clone();
+        let rollout = world.environment.rollout.as_mut().unwrap();
+        rollout.baseline = Some(Baseline::Bundle { hash: older.bundle });
+        assert_eq!(world.roll_back(None, false), Ok(Some(1)));
+        assert_eq!(world.traffic().to, Some(Track::Blue));
     }
 
     #[test]

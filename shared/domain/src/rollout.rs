@@ -16,6 +16,7 @@ use crate::pipeline::Seconds;
 use crate::promotion::{Promotion, PromotionState};
 use crate::release::Release;
 use crate::tracks::{Held, Pause, Stage, Traffic};
+use crate::watch::Watch;
 use jiff::{SignedDuration, Timestamp};
 
 /// Takes the lease for a promotion whose turn it is. The cluster has not been written.
@@ -50,6 +51,7 @@ pub fn take_lease(
         asked_again: false,
         waits_for: None,
         traffic: None,
+        written_at: None,
         despite: promotion.despite.clone(),
     });
     Record {
@@ -83,7 +85,7 @@ pub struct Beginning {
     pub timeout: Seconds,
 }
 
-/// Records the first write of a rollout.
+/// Records the first write of a rollout. What was watched until now is written over.
 pub fn begin(
     environment: &mut Environment,
     step: u32,
@@ -92,7 +94,9 @@ pub fn begin(
 ) -> Option<Record> {
     let fence = environment.fence.next(beginning.highest_fence);
     let rollout = environment.rollout.as_mut()?;
+    let unwatched = environment.watch.take().map(ends_early);
     rollout.phase = Phase::Rolling;
+    rollout.written_at = Some(now);
     rollout.step = Some(step);
     rollout.fence = fence;
     rollout.baseline = Some(beginning.baseline);
@@ -100,7 +104,7 @@ pub fn begin(
     rollout.deadline = after(now, beginning.timeout);
     rollout.reason = None;
     rollout.waits_for = None;
-    let record = record(rollout, Event::RolloutStarted, Some(fence), None);
+    let record = record(rollout, Event::RolloutStarted, Some(fence), unwatched.as_deref());
     environment.fence = fence;
     Some(record)
 }
@@ -138,6 +142,7 @@ pub fn shift(
     let traffic = rollout.traffic.as_mut()?;
     let weights = traffic.weights_of(stage);
     traffic.weights = Some(weights);
+    traffic.decided_at = Some(now);
     traffic.first_shift.get_or_insert(now);
     traffic.shifted_at = None;
     traffic.bake_until = None;
@@ -210,6 +215,16 @@ pub fn await_person(
     });
     rollout.step = Some(step);
     Some(record(rollout, Event::RolloutPaused, None, Some(reason)))
+}
+
+fn ends_early(watch: Watch) -> String {
+    let release = watch
+        .release
+        .map_or_else(String::new, |release| format!(" of {release}"));
+    format!(
+        "the watch{release}, which was to last until {}, ends with it",
+        watch.until
+    )
 }
 
 /// Records what helm would run, before anything is written: what is there and what is to be.
@@ -450,6 +465,7 @@ fn set_live(environment: &mut Environment, rollout: &Rollout, release: Option<&R
                     pipeline: rollout.pipeline.clone(),
                     at: now,
                     rolled_back_at: None,
+                    watched: None,
                 },
             );
             forget(&mut environment.completed);

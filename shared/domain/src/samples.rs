@@ -120,6 +120,7 @@ pub(crate) fn completed(number: u32) -> Completed {
         pipeline: hash(900),
         at: at(i64::from(number) * 10 + 5),
         rolled_back_at: None,
+        watched: None,
     }
 }
 
@@ -166,6 +167,7 @@ pub(crate) fn rolling(mut environment: Environment, number: u32, phase: Phase) -
         waits_for: None,
         despite: Vec::new(),
         traffic: None,
+        written_at: (phase != Phase::Starting).then(|| at(10)),
         reason: None,
     });
     environment

@@ -1,9 +1,11 @@
 //! What a request to each router of a namespace would meet. Pure.
 
 use super::state::{Kind, State, list, text};
+use serde::Deserialize;
 use serde_json::Value;
 use sluice_local::routing::Rule;
 use sluice_local::routing::http_route::{self, Spec};
+use sluice_local::routing::ingress;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The label that tells the pods of one track from those of the other.
@@ -55,6 +57,8 @@ pub fn routers(state: &State) -> Vec<Router> {
     let mut routers: Vec<Router> = routes
         .flat_map(|(name, route)| http_route(state, name, route))
         .collect();
+    let ingresses = state.all(Kind::Ingress);
+    routers.extend(ingresses.flat_map(|(name, one)| balanced(state, name, one)));
     routers.extend(
         state
             .all(Kind::Service)
@@ -74,6 +78,35 @@ fn http_route(state: &State, name: &str, route: &Value) -> Vec<Router> {
         &rules(route),
         &served.map(rules).unwrap_or_default(),
     )
+}
+
+/// An Ingress: it asks by its annotations, and what its controller programmed is served to the targets that are healthy.
+fn balanced(state: &State, name: &str, object: &Value) -> Vec<Router> {
+    if !ingress::is_ours(object) {
+        return Vec::new();
+    }
+    let programmed: Value = state
+        .get(Kind::Programmed, name)
+        .and_then(|map| text(map, "/data/programmed"))
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
+    let rules: Vec<Rule> = programmed
+        .get("rules")
+        .and_then(|rules| Deserialize::deserialize(rules).ok())
+        .unwrap_or_default();
+    let healthy = |service: &str| -> BTreeSet<&str> {
+        let addresses: Vec<&str> = list(&programmed, &format!("/healthy/{service}"))
+            .filter_map(Value::as_str)
+            .collect();
+        let known = |pod: &Value| text(pod, "/status/podIP").is_some_and(|ip| addresses.contains(&ip));
+        let pods = state.all(Kind::Pod).filter(|(_, pod)| known(pod));
+        pods.map(|(name, _)| name).collect()
+    };
+    let mut routers = weighted(state, RouterKind::Ingress, name, &ingress::rules(object), &rules);
+    for share in routers.iter_mut().flat_map(|router| &mut router.served) {
+        *share = self::share(state, &share.backend, share.percent, &healthy(&share.backend));
+    }
+    routers
 }
 
 /// A router that shares by weight; a rule that is not served yet serves nothing.

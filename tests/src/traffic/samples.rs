@@ -1,10 +1,17 @@
 //! Histories made by hand: a service `api` with two tracks, as etcd would tell of it.
 
+#![allow(clippy::expect_used, clippy::indexing_slicing)]
+
 use serde_json::{Value, json};
 use sluice_local::etcd::Change;
 
 pub const BLUE: &str = "sha256:blue";
 pub const GREEN: &str = "sha256:green";
+
+/// The address of a track's pod.
+pub fn address(track: &str, number: usize) -> String {
+    format!("10.244.{}.{number}", track.len())
+}
 
 /// A history that grows.
 #[derive(Default)]
@@ -85,7 +92,7 @@ impl Story {
         let name = format!("{track}-{number}");
         let condition = json!({"type": "Ready", "status": if ready { "True" } else { "False" }});
         let pod = json!({"metadata": {"name": name, "labels": {"app": "api", "sluice.dev/track": track}},
-            "status": {"conditions": [condition],
+            "status": {"conditions": [condition], "podIP": address(track, number),
                 "containerStatuses": [{"imageID": format!("registry/api@{digest}")}]}});
         self.put(&format!("pods/dev/{name}"), pod);
     }

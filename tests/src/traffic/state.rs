@@ -5,15 +5,17 @@ use sluice_local::etcd::Change;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The kinds that are followed, and where etcd keeps them (kube-apiserver's storage prefixes).
-const KINDS: [(&str, Kind); 7] = [
+const KINDS: [(&str, Kind); 6] = [
     ("gateway.networking.k8s.io/httproutes", Kind::HttpRoute),
     ("ingress", Kind::Ingress),
     ("services/specs", Kind::Service),
     ("endpointslices", Kind::EndpointSlice),
     ("pods", Kind::Pod),
     ("deployments", Kind::Deployment),
-    ("configmaps", Kind::ConfigMap),
 ];
+
+/// Where the double of the AWS Load Balancer Controller keeps what it programmed: `<namespace>.<ingress>` follows.
+const PROGRAMMED: &str = "configmaps/gateways/alb.";
 
 /// A kind that is followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +26,8 @@ pub enum Kind {
     EndpointSlice,
     Pod,
     Deployment,
-    ConfigMap,
+    /// What is programmed for an Ingress.
+    Programmed,
 }
 
 /// A namespace.
@@ -70,14 +73,18 @@ impl State {
             }
             _ => {}
         }
-        self.objects.insert((kind, name), value.clone());
-        Some(match writer(value) {
+        let before = self.objects.insert((kind, name), value.clone());
+        Some(match writer(before.as_ref(), value) {
             Some(writer) => format!("{what} by {writer}"),
             None => what,
         })
     }
 
     fn read(&self, key: &str) -> Option<(Kind, String)> {
+        if let Some(rest) = key.strip_prefix(PROGRAMMED) {
+            let name = rest.strip_prefix(&self.namespace)?.strip_prefix('.')?;
+            return Some((Kind::Programmed, name.to_owned()));
+        }
         KINDS.iter().find_map(|(place, kind)| {
             let rest = key.strip_prefix(place)?.strip_prefix('/')?;
             let name = rest.strip_prefix(&self.namespace)?.strip_prefix('/')?;
@@ -136,9 +143,13 @@ fn digests(pod: &Value) -> BTreeSet<String> {
         .collect()
 }
 
-/// Who wrote an object last, as far as its managed fields tell (they have seconds only).
-fn writer(value: &Value) -> Option<&str> {
+/// Who wrote an object last, as far as its managed fields tell (they have seconds only): a writer of its status where only
+/// that changed.
+fn writer<'a>(before: Option<&Value>, value: &'a Value) -> Option<&'a str> {
+    let status_alone = before.is_some_and(|before| before.get("spec") == value.get("spec"))
+        && before.and_then(|before| before.get("status")) != value.get("status");
     list(value, "/metadata/managedFields")
+        .filter(|one| (text(one, "/subresource") == Some("status")) == status_alone)
         .max_by_key(|one| text(one, "/time").unwrap_or_default())
         .and_then(|one| text(one, "/manager"))
 }

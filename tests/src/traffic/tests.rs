@@ -124,7 +124,7 @@ fn what_one_transaction_writes_is_one_moment() {
     story.at_once();
     story.accept();
     story.at_once();
-    assert_eq!(history(&story).moments.last().unwrap().changed.len(), 2);
+    assert_eq!(history(&story).moments.last().unwrap().changed.len(), 3);
 }
 
 #[test]
@@ -236,4 +236,54 @@ fn other_namespaces_and_kinds_are_not_looked_at() {
     story.put("pods/dev-2/x", json!({}));
     story.put("secrets/dev/x", json!({}));
     assert!(history(&story).moments.is_empty());
+}
+
+fn ingress(story: &mut Story, blue: u32, green: u32) {
+    let group = |track: &str, weight: u32| json!({"serviceName": format!("api-{track}"), "servicePort": 80, "weight": weight});
+    let action = json!({"type": "forward", "forwardConfig": {"targetGroups": [group("blue", blue), group("green", green)]}});
+    let backend = json!({"service": {"name": "api", "port": {"name": "use-annotation"}}});
+    let object = json!({"metadata": {"namespace": "dev", "annotations": {
+            "alb.ingress.kubernetes.io/target-type": "ip",
+            "alb.ingress.kubernetes.io/actions.api": action.to_string()}},
+        "spec": {"ingressClassName": "alb", "rules": [{"http": {"paths": [{"path": "/", "backend": backend}]}}]}});
+    story.put("ingress/dev/api", object);
+}
+
+/// What the controller did: its weights, and the healthy pods of each track.
+fn program(story: &mut Story, weights: (u32, u32), healthy: (usize, usize)) {
+    let backend = |track: &str, weight: u32| json!({"namespace": "dev", "service": format!("api-{track}"), "port": "80", "weight": weight});
+    let addresses = |track: &str, count: usize| -> Vec<String> {
+        (0..count)
+            .map(|number| super::samples::address(track, number))
+            .collect()
+    };
+    let programmed = json!({
+        "rules": [{"backends": [backend("blue", weights.0), backend("green", weights.1)]}],
+        "healthy": {"api-blue": addresses("blue", healthy.0), "api-green": addresses("green", healthy.1)}});
+    let map = json!({"data": {"programmed": programmed.to_string()}});
+    story.put("configmaps/gateways/alb.dev.api", map);
+}
+
+#[test]
+fn an_ingress_serves_what_its_controller_programmed() {
+    let mut story = Story::ready();
+    let begun = story.revision();
+    ingress(&mut story, 100, 0);
+    program(&mut story, (100, 0), (2, 2));
+    ingress(&mut story, 50, 50); // and the controller lags
+    let part = history(&story).between(begun, u64::MAX);
+    let course = part.of(RouterKind::Ingress, "api").unwrap();
+    let end = course.end().unwrap();
+    assert_eq!((end.asked[1].percent, end.served[1].percent), (50.0, 0.0));
+    course.assert_no_dead_weight(|_| 2).unwrap();
+    program(&mut story, (50, 50), (2, 1));
+    let part = history(&story).between(begun, u64::MAX);
+    let course = part.of(RouterKind::Ingress, "api").unwrap();
+    let error = course.assert_no_dead_weight(|_| 2).unwrap_err().to_string();
+    assert!(
+        error.contains("as it was served") && error.contains("api-green had 50 % and 1 ready"),
+        "{error}"
+    );
+    assert_eq!(course.walk("api-green"), [0.0, 50.0]);
+    course.assert_only(&[BLUE, GREEN]).unwrap();
 }

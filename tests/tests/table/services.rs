@@ -251,6 +251,7 @@ async fn versions_and_requests_are_created_once() {
             reason: None,
             by: "ana".to_owned(),
             restore: false,
+            undoes: None,
             expires: 1_790_000_000,
         };
         let mut transaction = Transaction::new();

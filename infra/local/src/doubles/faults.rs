@@ -6,6 +6,8 @@
 //! | `sluice.sim/refuse` | the double refuses what it sees, for this reason (`true`: a usual one) |
 //! | `sluice.sim/unresolved` | `true`: it says that a backend does not exist |
 //! | `sluice.sim/silent` | `true`: it says and does nothing |
+//! | `sluice.sim/partial` | `true`: of what changed it does the first part only, and fails (`alb`) |
+//! | `sluice.sim/unhealthy` | health checks of these Services' targets fail, by commas; `true`: of all (`alb`) |
 //!
 //! They are read from the router object, from its Gateway, and from its namespace, where no writer of the object can
 //! remove them; the first that has one wins.
@@ -28,6 +30,10 @@ pub struct Faults {
     pub unresolved: bool,
     /// Nothing is said or done.
     pub silent: bool,
+    /// Only the first part of a change is made.
+    pub partial: bool,
+    /// The Services whose targets fail their health checks; `true` stands for all.
+    pub unhealthy: Vec<String>,
 }
 
 impl Faults {
@@ -48,7 +54,7 @@ impl Faults {
                 false
             }
         };
-        let (unresolved, silent) = (flag("unresolved"), flag("silent"));
+        let (unresolved, silent, partial) = (flag("unresolved"), flag("silent"), flag("partial"));
         let lag = get("lag").map_or(Ok(Duration::ZERO), |text| duration(&text));
         let lag = lag.unwrap_or_else(|fault| {
             faults.push(fault);
@@ -62,6 +68,12 @@ impl Faults {
             refuse: get("refuse").filter(|text| text != "false"),
             unresolved,
             silent,
+            partial,
+            unhealthy: get("unhealthy")
+                .filter(|text| text != "false")
+                .map_or_else(Vec::new, |text| {
+                    text.split(',').map(|one| one.trim().to_owned()).collect()
+                }),
         })
     }
 }
@@ -100,13 +112,19 @@ mod tests {
             Faults {
                 lag: Duration::from_secs(2),
                 refuse: Some("true".into()),
-                unresolved: false,
-                silent: true
+                silent: true,
+                ..Faults::default()
             }
         );
         assert_eq!(
             Faults::read(&[&namespace]).unwrap().lag,
             Duration::from_millis(500)
+        );
+        let unhealthy = annotations(&[("unhealthy", "api-blue, api-green"), ("partial", "true")]);
+        let read = Faults::read(&[&unhealthy]).unwrap();
+        assert_eq!(
+            (read.unhealthy, read.partial),
+            (vec!["api-blue".to_owned(), "api-green".to_owned()], true)
         );
         assert_eq!(Faults::read(&[]).unwrap(), Faults::default());
     }

@@ -1,18 +1,21 @@
 //! What the objects that route traffic say, read as the controllers that follow them read them. Pure.
 
 pub mod http_route;
+pub mod ingress;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 /// One rule of a router: where the requests that it matches go.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Rule {
     /// By weight; those of weight 0 get nothing.
     pub backends: Vec<Backend>,
 }
 
 /// A Service that a rule names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Backend {
     /// The Service's namespace.
     pub namespace: String,
@@ -48,7 +51,7 @@ impl Rule {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
 
     fn rule(weights: &[(&str, u32)]) -> Rule {

@@ -7,7 +7,7 @@ use crate::ids::Fence;
 use crate::pipeline::{Canary, CanaryStep, Router, Seconds, Strategy};
 use crate::rollout::{Decision, Facts, advance, decide, sleeps};
 use crate::samples::*;
-use crate::tracks::{Route, Standing, Track, TrackServices, Traffic, TrafficSeen, Weights, placed};
+use crate::tracks::{Route, Standing, Track, TrackServices, Traffic, TrafficSeen, Weights};
 use crate::workload::{Observation, Verdict};
 use std::collections::BTreeMap;
 
@@ -45,6 +45,7 @@ fn traffic(stage: u32) -> Traffic {
         full: BTreeMap::from([("mc-api".to_owned(), 1)]),
         stage,
         weights: Some(Weights::split(Track::Green, weight)),
+        decided_at: None,
         first_shift: Some(at(0)),
         shifted_at: Some(at(10)),
         bake_until: Some(at(310)),

@@ -409,6 +409,7 @@ impl World {
             restore,
             by: "ana".into(),
             reason: None,
+            undoes: None,
         };
         let (leaving, target) = match rollback::decide(&self.environment, &call, None, holder_ended) {
             Course::BringBack { leaving, candidates } => (leaving, candidates[0].clone()),

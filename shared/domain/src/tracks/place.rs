@@ -1,6 +1,6 @@
 //! What a phase of a rollout on tracks wants in the cluster, and where.
 
-use super::{RenderFault, Track, Traffic, on_track, pointed, pointing, sized};
+use super::{RenderFault, TRACK_LABEL, Track, Traffic, on_track, pointed, pointing, sized};
 use crate::bundle::Bundle;
 use crate::environment::{Phase, Rollout};
 use crate::ids::Fence;
@@ -41,10 +41,24 @@ pub fn placed(rollout: &Rollout, spec: &EnvironmentSpec, bundle: Bundle) -> Resu
         return Ok(rendered.scaled_to_zero());
     }
     let mut placed = sized(&rendered, track, &traffic.full, weight);
+    // A router names the Services of both tracks always, and refuses one that is not there. One that is there is another
+    // release's, and may have traffic: its ports stay its own.
+    let other = Some(track.other());
+    if traffic.from != other && traffic.to != other {
+        let others = on_track(&bundle, track.other())?.objects;
+        placed.objects.extend(others.into_iter().filter(is_track_service));
+    }
     if matches!(spec.strategy, Strategy::BlueGreen(_)) && !goes_back {
         placed.objects.extend(preview(&bundle, traffic, track));
     }
     Ok(placed)
+}
+
+fn is_track_service(object: &Value) -> bool {
+    object.get("kind").is_some_and(|kind| kind == "Service")
+        && object
+            .pointer("/spec/selector")
+            .is_some_and(|selector| selector.get(TRACK_LABEL).is_some())
 }
 
 /// What was there before there were tracks, without the Services: these are pointed when the traffic moves.

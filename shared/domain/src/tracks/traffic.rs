@@ -62,6 +62,9 @@ pub struct Traffic {
     /// The weights that were last decided. None: nothing was shifted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Weights>,
+    /// When they were decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_at: Option<Timestamp>,
     /// When the first traffic came to the release: what turned before that does not blame it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_shift: Option<Timestamp>,
@@ -133,6 +136,7 @@ impl Traffic {
             full,
             stage: 0,
             weights: None,
+            decided_at: None,
             first_shift: None,
             shifted_at: None,
             bake_until: None,

@@ -38,6 +38,7 @@ impl Rows {
             restore,
             by: "ana".into(),
             reason: None,
+            undoes: None,
         }
     }
 

@@ -231,6 +231,16 @@ fn the_next_release_comes_while_a_place_is_cooled() {
 }
 
 #[test]
+fn a_release_comes_after_a_rollback_to_an_older_one() {
+    let budget = Budget {
+        promoted: 1,
+        calls: 2,
+        ..QUIET
+    };
+    holds("after a rollback", &on_tracks(Broken::Nothing, budget, false));
+}
+
+#[test]
 fn the_first_release_on_a_track_over_what_was_there_before() {
     let budget = Budget {
         calls: 1,

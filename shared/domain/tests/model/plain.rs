@@ -18,6 +18,7 @@ pub fn times(rollout: &mut Rollout) -> Vec<&mut Timestamp> {
 pub fn normalise(environment: &mut Environment) {
     environment.to_wake.clear();
     environment.hold = None;
+    environment.watch = None;
     if let Some(lease) = &mut environment.lease {
         lease.since = now();
     }
@@ -37,6 +38,7 @@ pub fn normalise(environment: &mut Environment) {
     rollout.started_at = now();
     rollout.step = None;
     rollout.reason = None;
+    rollout.written_at = rollout.written_at.map(|_| now());
     for time in times(rollout) {
         *time = if *time > now() { soon() } else { now() };
     }

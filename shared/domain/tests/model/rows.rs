@@ -6,9 +6,7 @@ use crate::cluster::{Cluster, What, Write};
 use crate::explorer::Quick;
 use crate::looks::fenced;
 use crate::plain::{normalise, times};
-use crate::samples::{
-    bundle, full, hash, name_at, now, number, parts, place_of, promotion, release, route, spec,
-};
+use crate::samples::{before, full, hash, now, number, place_of, promotion, release, route, spec};
 use jiff::Timestamp;
 use sluice_domain::bundle::{Baseline, Bundle};
 use sluice_domain::check;
@@ -215,6 +213,7 @@ impl Rows {
             pipeline: hash(900),
             at: now(),
             rolled_back_at: None,
+            watched: None,
         };
         environment.completed = completed.iter().rev().map(one).collect();
         environment.live = environment.completed.first().map(|one| Live {
@@ -280,6 +279,15 @@ impl Rows {
             for time in times(rollout) {
                 passed |= *time > now();
                 *time = now();
+            }
+            // How long a router has said no counts from when it was written.
+            if let Some(decided) = rollout
+                .traffic
+                .as_mut()
+                .and_then(|traffic| traffic.decided_at.as_mut())
+            {
+                passed |= *decided >= now();
+                *decided = before();
             }
             passed
         })

@@ -18,6 +18,10 @@ pub fn now() -> Timestamp {
     Timestamp::from_second(1_000_000).unwrap()
 }
 
+pub fn before() -> Timestamp {
+    now().saturating_sub(SignedDuration::from_secs(TICK)).unwrap()
+}
+
 pub fn soon() -> Timestamp {
     now().saturating_add(SignedDuration::from_secs(TICK)).unwrap()
 }

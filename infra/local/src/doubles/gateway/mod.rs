@@ -39,8 +39,14 @@ pub struct Gateways {
     seen: Seen,
     programmed: Programmed,
     /// When each route was first seen as it is, for the lag of its answer.
-    since: BTreeMap<(String, usize), (i64, Result<Faults, String>, Instant)>,
+    since: BTreeMap<Link, Since>,
 }
+
+/// A route by its UID, and the number of one of its parents.
+type Link = (String, usize);
+
+/// A generation, what is to go wrong with it, and since when both are so.
+type Since = (i64, Result<Faults, String>, Instant);
 
 /// One route and one of its parents, as they are now.
 struct Attached {

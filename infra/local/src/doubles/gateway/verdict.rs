@@ -344,7 +344,7 @@ mod tests {
     #[test]
     fn a_condition_keeps_its_time_while_its_status_stays() {
         let first = Said::yes("Accepted").condition("Accepted", 1, &[], "one");
-        let second = Said::yes("Accepted").condition("Accepted", 2, &[first.clone()], "two");
+        let second = Said::yes("Accepted").condition("Accepted", 2, std::slice::from_ref(&first), "two");
         assert_eq!(
             (second.observed_generation, second.last_transition_time.as_str()),
             (2, "one")

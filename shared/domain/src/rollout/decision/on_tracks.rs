@@ -10,11 +10,14 @@ use crate::environment::{Phase, Rollout};
 use crate::pipeline::EnvironmentSpec;
 use crate::tracks::{Stage, Standing, Track, Traffic, TrafficSeen, Weights, schedule};
 use crate::workload::{Leaving, ObservedDeployment, Verdict, verdict};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// How long an execution sleeps at most in a bake, in seconds: nothing but its end and somebody's word wakes it, and the
 /// sweep looks at its pods meanwhile.
 const LONGEST_SLEEP: i64 = 86_400;
+
+/// How long a router may say no until that counts.
+const REFUSED_FOR: SignedDuration = SignedDuration::from_secs(20);
 
 pub(super) fn decide(
     facts: Facts<'_>,
@@ -153,6 +156,14 @@ impl OnTracks<'_> {
     /// The weights of the stage are recorded: written, accepted, and the Services pointed where all of it goes to.
     fn shifting(&self) -> Decision {
         let stage = self.stage();
+        // A router refuses a Service that is not there yet, and without other traffic there is nothing to keep apart.
+        if !self.traffic.has_other && self.seen.pointed != Some(self.traffic.to) {
+            return match self.pods() {
+                Verdict::Passed => self.or_late(Decision::Point, "the Services"),
+                Verdict::Failed(reason) => give_up(self.rollout(), reason),
+                Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
+            };
+        }
         match self.routed(self.traffic.weights_of(stage)) {
             Routed::Open(decision) => decision,
             Routed::Refused(reason) => give_up(self.rollout(), reason),
@@ -202,8 +213,23 @@ impl OnTracks<'_> {
             Standing::Pending(reason) => {
                 Routed::Open(self.or_late(Decision::Look(reason.clone(), SOON), reason))
             }
+            // A controller that has not heard of a Service yet says no before it says yes.
+            Standing::Refused(reason) if self.is_fresh() => {
+                Routed::Open(Decision::Look(reason.clone(), SOON))
+            }
             Standing::Refused(reason) => Routed::Refused(reason.clone()),
         }
+    }
+
+    /// Whether the weights were decided just now. On the way back there is nothing better to do than to wait as long as
+    /// there is time.
+    fn is_fresh(&self) -> bool {
+        let rollout = self.rollout();
+        if rollout.phase == Phase::Restoring || rollout.promotion().is_none() {
+            return !self.is_late();
+        }
+        let since = self.traffic.decided_at.map(|at| self.now.duration_since(at));
+        since.is_some_and(|since| since < REFUSED_FOR)
     }
 
     fn baking(&self) -> Decision {

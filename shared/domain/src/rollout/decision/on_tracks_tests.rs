@@ -254,6 +254,8 @@ fn weights_are_written_and_read_back_before_anything_follows() {
     assert_eq!(word(&pending.decide()), "Restore");
     let mut refused = shifting();
     refused.seen.standing = Standing::Refused("no Gateway accepts it".into());
+    assert_eq!(word(&refused.decide()), "Look", "it may not have heard of it yet");
+    refused.now += 30;
     assert_eq!(
         refused.decide(),
         Decision::Restore("no Gateway accepts it".into())
@@ -640,4 +642,25 @@ fn the_router_is_always_looked_at() {
     };
     let said = "the router was not looked at".to_owned();
     assert_eq!(super::super::decide(facts, at(1)), Decision::Look(said, 2));
+}
+
+/// The other track's Service is another release's: its ports are not this one's.
+#[test]
+fn the_services_of_what_has_traffic_are_not_written() {
+    let services = |world: &World| -> Vec<String> {
+        let objects = world.wanted().unwrap().objects;
+        let services = objects.iter().filter(|object| object["kind"] == "Service");
+        services
+            .map(|one| one["metadata"]["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(services(&canary_at(Phase::Rolling, 0)), ["mc-api-green"]);
+    let mut back = canary_at(Phase::Baking, 1);
+    back.now += 300;
+    back.alarms = Some(Verdict::Failed("5xx".into()));
+    back.advance();
+    assert_eq!(services(&back), ["mc-api-blue"]);
+    // Where nothing was on the other one yet, a router would refuse the name.
+    let first = World::first(canary(&[])).come_to(Phase::Rolling, 0);
+    assert_eq!(services(&first), ["mc-api-blue", "mc-api-green"]);
 }
