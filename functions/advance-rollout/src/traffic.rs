@@ -14,8 +14,8 @@ use sluice_domain::plan::{config_wanted, plan_bundle, plan_on_bundle};
 use sluice_domain::rollout::{self, Beginning, stage_of};
 use sluice_domain::router::{RouterObservation, RouterVerdict};
 use sluice_domain::tracks::{
-    Route, Standing, Track, Traffic, TrafficSeen, fences_on, full_size, on_track, pointed, pointed_at, pointing,
-    services_of,
+    Route, Standing, Track, Traffic, TrafficSeen, fences_on, full_size, on_track, pointed, pointed_at,
+    pointing, services_of,
 };
 use sluice_domain::wire::{Next, NextState};
 use sluice_domain::workload::Observation;
@@ -43,11 +43,7 @@ pub(crate) async fn look(
         ..
     } = router;
     let (pointed_fence, highest) = fences_on(&in_cluster);
-    observed.highest_fence = observed
-        .highest_fence
-        .max(fence)
-        .max(root_fence)
-        .max(highest);
+    observed.highest_fence = observed.highest_fence.max(fence).max(root_fence).max(highest);
     Ok(TrafficSeen {
         weights: weights.map_err(|fault| fault.to_string()),
         fence,
