@@ -76,4 +76,5 @@ kills: tools ## only this: kill every function at every write, before it and aft
 
 .PHONY: bench
 bench: tools ## how fast, against a floor measured in the same run
+	cargo build --workspace --bins --release
 	$(LOCAL) run -- target/debug/bench

@@ -213,7 +213,9 @@ pub fn activity_text(activity: &Activity, now: Timestamp) -> String {
             .held_until
             .map(|until| format!(", held, {}", left(until, now)))
             .unwrap_or_default(),
-        Phase::Starting | Phase::Rolling | Phase::Restoring => format!(", {}", left(activity.deadline, now)),
+        Phase::Starting | Phase::Rolling | Phase::Shifting | Phase::Baking | Phase::Restoring => {
+            format!(", {}", left(activity.deadline, now))
+        }
         Phase::Verified | Phase::Restored | Phase::Stuck => String::new(),
     };
     let reason = activity

@@ -45,8 +45,8 @@ class Machines(unittest.TestCase):
         self.assert_fault("Ended has no Comment")
 
     def test_an_answer_that_no_choice_takes(self):
-        del self.states["AfterStep"]["Choices"][1]
-        self.assert_fault("AfterStep takes ['answer', 'check', 'done', 'pods', 'stuck'] where AdvanceRollout answers")
+        del self.states["AfterStep"]["Choices"][3]
+        self.assert_fault("AfterStep takes ['answer', 'bake', 'check', 'done', 'look', 'pods', 'stuck'] where AdvanceRollout answers")
 
     def test_a_choice_without_a_default(self):
         del self.states["AfterLease"]["Default"]

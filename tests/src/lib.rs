@@ -8,6 +8,7 @@ pub mod report;
 pub mod rows;
 pub mod seen;
 pub mod service;
+pub mod traffic;
 pub mod vendor;
 pub mod wait;
 pub mod world;

@@ -2,8 +2,10 @@
 
 use crate::begin::{begin, begin_helm};
 use crate::checks;
-use crate::scene::Scene;
-use jiff::Timestamp;
+use crate::scene::{Scene, in_place};
+use crate::traffic;
+use jiff::{SignedDuration, Timestamp};
+use sluice_alarms::Alarms;
 use sluice_cluster::Clusters;
 use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Phase, Wanted};
@@ -14,29 +16,50 @@ use sluice_domain::wire::{Next, NextState, Step};
 use sluice_lambda::{Failure, Metric, Metrics};
 use sluice_table::Transaction;
 use sluice_transitions::{Backends, load_release, racing};
+use std::time::{Duration, Instant};
+
+/// How long what is about to change is looked at again here, before the state machine waits for it.
+const HERE: Duration = Duration::from_secs(10);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(200);
+/// What is looked at again here: the seconds that an answer would have the state machine wait.
+const SOON: u64 = 2;
 
 /// Does the next step of the execution's rollout.
 pub async fn handle(
     backends: &Backends,
     clusters: &Clusters,
+    alarms: &Alarms,
     step: Step,
     now: Timestamp,
 ) -> Result<Next, Failure> {
-    racing(|| advance(backends, clusters, &step, now)).await
+    let started = Instant::now();
+    loop {
+        // Each look is a decision of its own, at its own time.
+        let passed = SignedDuration::try_from(started.elapsed()).unwrap_or_default();
+        let now = now.saturating_add(passed).unwrap_or(now);
+        let next = racing(|| advance(backends, clusters, alarms, &step, now)).await?;
+        if next.next != NextState::Look || next.seconds > SOON || started.elapsed() > HERE {
+            return Ok(next);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }
 
 async fn advance(
     backends: &Backends,
     clusters: &Clusters,
+    alarms: &Alarms,
     step: &Step,
     now: Timestamp,
 ) -> Result<Next, Failure> {
-    let scene = Scene::load(backends, clusters, step).await?;
+    let scene = Scene::load(backends, clusters, alarms, step, now).await?;
     let decision = decide(scene.facts(step.error.as_ref()), now);
     tracing::info!(execution = %step.execution, step = step.step, phase = ?scene.rollout.phase, ?decision, "decided");
     match decision {
         Decision::Prepare => Ok(Next::now(NextState::Helm, "asks helm what it would do")),
         Decision::Begin if scene.is_helm => begin_helm(backends, scene, step.step, now).await,
+        Decision::Begin if scene.is_tracked() => traffic::begin(backends, scene, step.step, now).await,
         Decision::Begin => begin(backends, scene, step.step, now).await,
         Decision::Apply => apply_recorded(&scene).await,
         Decision::Check { stage, name, attempt } => {
@@ -47,6 +70,14 @@ async fn advance(
         Decision::Hold(reason) => checks::hold(backends, scene, step.step, &reason, now).await,
         Decision::AwaitAnswer(reason, seconds) => Ok(checks::awaits(reason, seconds)),
         Decision::Await(reason) => Ok(Next::now(NextState::Pods, reason)),
+        Decision::Shift => traffic::shift(backends, scene, step.step, now).await,
+        Decision::Route => traffic::route(&scene).await,
+        Decision::Point => traffic::point(&scene).await,
+        Decision::Bake => traffic::bake(backends, scene, step.step, now).await,
+        Decision::Advance(stage) => traffic::advance(backends, scene, step.step, stage, now).await,
+        Decision::Pause(reason) => traffic::pause(backends, scene, step.step, &reason, now).await,
+        Decision::Sleep(reason, seconds) => Ok(traffic::sleeps(reason, seconds)),
+        Decision::Look(reason, seconds) => Ok(traffic::looks_again(reason, seconds)),
         Decision::Verify => verify(backends, scene, step.step, now).await,
         Decision::Restore(reason) => restore(backends, scene, step.step, &reason, now).await,
         Decision::Restored => reach(backends, scene, step.step, Phase::Restored, None, now).await,
@@ -70,9 +101,11 @@ async fn apply_recorded(scene: &Scene) -> Result<Next, Failure> {
 }
 
 async fn verify(backends: &Backends, scene: Scene, step: u32, now: Timestamp) -> Result<Next, Failure> {
-    let captured = match scene.helm_bundle() {
-        Some(bundle) => bundle,
-        None => capture(backends, &scene).await?,
+    let captured = match (scene.helm_bundle(), &scene.neutral) {
+        (Some(bundle), _) => bundle,
+        // What is on a track was written whole.
+        (None, Some(bundle)) if scene.rollout.traffic.is_some() => bundle.clone(),
+        (None, _) => capture(backends, &scene).await?,
     };
     let hash = backends.table.put_bundle(&captured).await?;
     let mut environment = scene.environment;
@@ -120,10 +153,14 @@ async fn restore(
         within,
         now,
     );
-    let (fence, wanted) = match environment.rollout.as_ref() {
-        Some(rollout) => (rollout.fence, stored(backends, rollout.wanted()).await?),
-        None => return Err(Failure::internal("a rollout without a row")),
+    let Some(rollout) = environment.rollout.clone() else {
+        return Err(Failure::internal("a rollout without a row"));
     };
+    let wanted = match stored(backends, rollout.wanted()).await? {
+        Some(bundle) => Some(in_place(&rollout, &spec, bundle)?),
+        None => None,
+    };
+    let fence = rollout.fence;
     commit(backends, environment, record, now).await?;
     let said = format!("brings back what was there before: {reason}");
     match wanted {

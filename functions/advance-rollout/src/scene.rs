@@ -1,14 +1,19 @@
 //! Everything that a step looks at.
 
+use crate::alarms::said;
 use crate::handler::stored;
+use crate::traffic::look;
+use jiff::Timestamp;
+use sluice_alarms::Alarms;
 use sluice_cluster::{Clusters, Namespace};
 use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Rollout};
 use sluice_domain::pipeline::{EnvironmentPackage, EnvironmentSpec, Package, Workload};
 use sluice_domain::plan::{ConfigData, config_names};
 use sluice_domain::rollout::Facts;
+use sluice_domain::tracks::{Track, TrafficSeen, placed};
 use sluice_domain::wire::{Caught, Step};
-use sluice_domain::workload::{Observation, WorkloadRef};
+use sluice_domain::workload::{Observation, Verdict, WorkloadRef};
 use sluice_lambda::Failure;
 use sluice_transitions::{Backends, address_of, load_version, spec_of};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,8 +30,14 @@ pub(crate) struct Scene {
     pub package: EnvironmentPackage,
     /// Whether the workload is helm's.
     pub is_helm: bool,
-    /// The bundle of the present phase.
+    /// The bundle of the present phase, as it is to be where the phase wants it.
     pub wanted: Option<Bundle>,
+    /// The same as it is stored, without a track.
+    pub neutral: Option<Bundle>,
+    /// What the environment's alarms say, where the next decision asks for it.
+    pub alarms: Option<Verdict>,
+    /// What is seen of the traffic, of a rollout on tracks.
+    pub traffic: Option<TrafficSeen>,
     /// The environment's namespace.
     pub namespace: Namespace,
     /// What is there.
@@ -39,7 +50,9 @@ impl Scene {
     pub(crate) async fn load(
         backends: &Backends,
         clusters: &Clusters,
+        alarms: &Alarms,
         step: &Step,
+        now: Timestamp,
     ) -> Result<Scene, Failure> {
         let (service, name) = (&step.work.service, &step.work.environment);
         let environment = backends.table.environment(service, name).await?;
@@ -48,21 +61,34 @@ impl Scene {
         let spec = spec_of(&version.pipeline, name)?.clone();
         let package: Package = backends.table.json(&version.package).await?;
         let package = package.environments.get(name).cloned().unwrap_or_default();
-        let wanted = stored(backends, rollout.wanted()).await?;
+        let neutral = stored(backends, rollout.wanted()).await?;
+        let wanted = match &neutral {
+            Some(bundle) => Some(in_place(&rollout, &spec, bundle.clone())?),
+            None => None,
+        };
         let namespace = clusters.connect(&address_of(&spec)).await?;
         let is_helm = matches!(version.pipeline.workload, Workload::Helm(_));
-        let mut observed = namespace.observe(&asked(&package, wanted.as_ref())).await?;
+        let tracked = spec.strategy.has_tracks() || environment.tracks.is_some();
+        let asked = asked(&package, wanted.as_ref(), neutral.as_ref(), tracked);
+        let mut observed = namespace.observe(&asked).await?;
         if is_helm || wanted.as_ref().is_some_and(|wanted| wanted.helm.is_some()) {
             let fence = namespace.helm_fence().await?.unwrap_or_default();
             observed.highest_fence = observed.highest_fence.max(fence);
         }
+        let traffic = match (&rollout.traffic, &neutral) {
+            (Some(traffic), Some(bundle)) => Some(look(&namespace, traffic, bundle, &mut observed).await?),
+            _ => None,
+        };
         Ok(Scene {
-            environment,
-            rollout,
-            spec,
             package,
             is_helm,
             wanted,
+            neutral,
+            traffic,
+            alarms: said(alarms, &rollout, &spec, now).await,
+            environment,
+            rollout,
+            spec,
             namespace,
             observed,
         })
@@ -78,7 +104,19 @@ impl Scene {
             is_helm: self.is_helm,
             helm: self.environment.helm.as_ref(),
             caught,
+            traffic: self.traffic.as_ref(),
+            alarms: self.alarms.as_ref(),
         }
+    }
+
+    /// Whether releases come to a track here: so the pipeline says, or so it was until now.
+    pub(crate) fn is_tracked(&self) -> bool {
+        let live = self
+            .environment
+            .tracks
+            .as_ref()
+            .is_some_and(|tracks| tracks.live.is_some());
+        self.spec.strategy.has_tracks() || live
     }
 
     /// Whether helm writes what the present phase wants.
@@ -133,8 +171,19 @@ fn held(environment: &Environment, step: &Step) -> Result<Rollout, Failure> {
     }
 }
 
-/// The workloads that are looked at: those that are released, and those of the bundle that is being brought.
-fn asked(package: &EnvironmentPackage, wanted: Option<&Bundle>) -> Vec<WorkloadRef> {
+/// The bundle where the present phase wants it.
+pub(crate) fn in_place(rollout: &Rollout, spec: &EnvironmentSpec, bundle: Bundle) -> Result<Bundle, Failure> {
+    placed(rollout, spec, bundle).map_err(|fault| Failure::refused(fault.to_string()))
+}
+
+/// The workloads that are looked at: those that are released, and those of the bundle that is being brought; on tracks in
+/// every place where they can be.
+fn asked(
+    package: &EnvironmentPackage,
+    wanted: Option<&Bundle>,
+    neutral: Option<&Bundle>,
+    tracked: bool,
+) -> Vec<WorkloadRef> {
     let released = package
         .released
         .iter()
@@ -147,6 +196,18 @@ fn asked(package: &EnvironmentPackage, wanted: Option<&Bundle>) -> Vec<WorkloadR
         .filter_map(|manifest| manifest.pointer("/metadata/name")?.as_str())
         .map(WorkloadRef::deployment);
     let bundled = wanted.into_iter().flat_map(WorkloadRef::all_of);
-    let asked: BTreeSet<WorkloadRef> = released.chain(packaged).chain(bundled).collect();
+    let neutral = neutral.into_iter().flat_map(WorkloadRef::all_of);
+    let mut asked: BTreeSet<WorkloadRef> = released.chain(packaged).chain(neutral).collect();
+    if tracked {
+        let both = |one: &WorkloadRef| {
+            [Track::Blue, Track::Green].map(|track| WorkloadRef {
+                kind: one.kind,
+                name: track.of(&one.name),
+            })
+        };
+        let on_tracks: Vec<WorkloadRef> = asked.iter().flat_map(both).collect();
+        asked.extend(on_tracks);
+    }
+    asked.extend(bundled);
     asked.into_iter().collect()
 }

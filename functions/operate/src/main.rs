@@ -22,15 +22,13 @@ use sluice_lambda::{Failure, RuntimeError, config, logs, run};
 use sluice_registry::Registry;
 use sluice_rollback_call::RollBack;
 use sluice_table::Table;
-use sluice_transitions::Backends;
+use sluice_transitions::{Backends, warm};
 
 #[tokio::main]
 async fn main() -> Result<(), RuntimeError> {
     logs::start();
     let door = open().await?;
-    if let Err(error) = door.backends.table.warm().await {
-        tracing::warn!(%error, "the table did not answer; the first command tries again");
-    }
+    warm(&door.backends.table);
     let door = &door;
     run(move |event| http::serve(door, event)).await
 }

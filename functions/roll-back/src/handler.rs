@@ -12,6 +12,7 @@ use sluice_domain::ids::{ExecutionName, Fence, ReleaseNumber};
 use sluice_domain::promotion::{Promotion, PromotionState};
 use sluice_domain::rollback::{self, Beginning, Call, Course};
 use sluice_domain::rollout::bundle_of;
+use sluice_domain::tracks::{Track, Traffic, placed};
 use sluice_domain::workload::WorkloadRef;
 use sluice_executions::{ExecutionStatus, Kind};
 use sluice_lambda::Failure;
@@ -214,7 +215,13 @@ async fn bring_back(
     let pipeline = load_pipeline(&backends.table, &service, &version).await?;
     let spec = spec_of(&pipeline, &environment.name)?;
     let namespace = clusters.connect(&address_of(spec)).await?;
-    let highest_fence = highest_fence(&namespace, &bundle).await?;
+    let traffic = rollback::place(&environment, &target, &bundle).map_err(|why| {
+        refusal(
+            why,
+            Some(format!("sluice rollback {service} {}", environment.name)),
+        )
+    })?;
+    let highest_fence = highest_fence(&namespace, &bundle, traffic.as_ref()).await?;
     let mut preempted = preempted(backends, &environment).await?;
     let call = Call {
         reason: with_note(call.reason.clone(), note),
@@ -224,6 +231,7 @@ async fn bring_back(
         highest_fence,
         within: spec.rollback_within,
         pipeline: version,
+        traffic,
     };
     let records = rollback::begin(
         &mut environment,
@@ -244,8 +252,20 @@ async fn bring_back(
     }
     transaction.commit(&backends.table).await?;
     let answer = started(&environment, &target, leaving)?;
-    let wanted = environment.rollout.as_ref().and_then(|rollout| rollout.wanted());
-    let written = wanted.map(|wanted| (namespace, bundle_of(wanted, bundle)));
+    let written = match environment
+        .rollout
+        .as_ref()
+        .and_then(|rollout| Some((rollout, rollout.wanted()?)))
+    {
+        Some((rollout, wanted)) => {
+            let placed = placed(rollout, spec, bundle_of(wanted, bundle));
+            Some((
+                namespace,
+                placed.map_err(|fault| Failure::refused(fault.to_string()))?,
+            ))
+        }
+        None => None,
+    };
     Ok(Begun {
         environment,
         answer,
@@ -254,13 +274,32 @@ async fn bring_back(
     })
 }
 
-async fn highest_fence(namespace: &Namespace, bundle: &Bundle) -> Result<Fence, ClusterError> {
+async fn highest_fence(
+    namespace: &Namespace,
+    bundle: &Bundle,
+    traffic: Option<&Traffic>,
+) -> Result<Fence, ClusterError> {
     if bundle.helm.is_some() {
         // No object of helm's carries one.
         return Ok(namespace.helm_fence().await?.unwrap_or_default());
     }
-    let observed = namespace.observe(&WorkloadRef::all_of(bundle)).await?;
-    Ok(observed.highest_fence)
+    let mut asked = WorkloadRef::all_of(bundle);
+    let Some(traffic) = traffic else {
+        return Ok(namespace.observe(&asked).await?.highest_fence);
+    };
+    for track in [Track::Blue, Track::Green] {
+        asked.extend(
+            bundle
+                .deployments
+                .iter()
+                .map(|one| WorkloadRef::deployment(track.of(&one.name))),
+        );
+    }
+    let (observed, router) = tokio::try_join!(
+        namespace.observe(&asked),
+        namespace.router(&traffic.route.router, &traffic.route.services)
+    )?;
+    Ok(observed.highest_fence.max(router.fence).max(router.root_fence))
 }
 
 fn with_note(reason: Option<String>, note: Option<String>) -> Option<String> {

@@ -1,10 +1,12 @@
 //! Finds what was lost: pushes without an event, promotions without an execution, executions that ended without saying
 //! so, alarms without an event, watches that are over. Everything it does, another function does too; it only makes sure that it is done.
 
+use crate::cooling::cool;
 use crate::heard::{Heard, heard};
 use crate::repair::mend;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use sluice_cluster::Clusters;
 use sluice_domain::ids::ServiceName;
 use sluice_domain::service::Meta;
 use sluice_lambda::Failure;
@@ -24,6 +26,8 @@ pub struct Sweeper {
     pub roll_back: RollBack,
     /// What alarms do.
     pub watching: Watching,
+    /// The clusters, where tracks are cooled.
+    pub clusters: Clusters,
 }
 
 /// Sweeps one service or all of them. A service that cannot be swept does not keep the others from it; the first
@@ -84,6 +88,7 @@ async fn sweep(sweeper: &Sweeper, service: &ServiceName, now: Timestamp) -> Resu
         backends,
         roll_back,
         watching,
+        clusters,
     } = sweeper;
     let Some(overview) = backends.table.overview(service).await? else {
         return Ok(Vec::new());
@@ -103,11 +108,14 @@ async fn sweep(sweeper: &Sweeper, service: &ServiceName, now: Timestamp) -> Resu
     for environment in &overview.environments {
         let mended = mend(backends, roll_back, environment, now).await;
         let looked = watching.look_after(environment, now).await;
-        let both = mended.and_then(|mended| Ok(mended.into_iter().chain(looked?).collect::<Vec<_>>()));
-        match both {
-            Ok(found) => done.extend(found),
-            Err(failure) => {
-                failed.get_or_insert(failure);
+        let cooled = cool(backends, clusters, environment, now).await;
+        let looked = looked.map(|looked| looked.into_iter().collect::<Vec<_>>());
+        for found in [mended, looked, cooled.map(|cooled| cooled.into_iter().collect())] {
+            match found {
+                Ok(found) => done.extend(found),
+                Err(failure) => {
+                    failed.get_or_insert(failure);
+                }
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Finds what was lost.
 
+mod cooling;
 mod handler;
 mod heard;
 mod repair;
@@ -7,6 +8,7 @@ mod repair;
 use handler::Sweeper;
 use serde_json::Value;
 use sluice_alarms::Alarms;
+use sluice_cluster::Clusters;
 use sluice_lambda::{Invocation, RuntimeError, logs, now, run, settings};
 use sluice_rollback_call::RollBack;
 use sluice_transitions::Backends;
@@ -27,6 +29,7 @@ async fn main() -> Result<(), RuntimeError> {
         backends,
         roll_back,
         watching,
+        clusters: Clusters::new(&config),
     };
     run(move |event: Invocation<Value>| handler::handle(sweeper, event.payload, now())).await
 }

@@ -17,7 +17,7 @@ use crate::environment::{Cluster, Environment, Sluice};
 use crate::faults::{control, proxy};
 use crate::https::Vendors;
 use crate::tools::Tools;
-use crate::{cluster, node, places};
+use crate::{cluster, doubles, node, places};
 
 /// Clusters and their namespaces, by order of promotion.
 const CLUSTERS: [(&str, &[&str]); 2] = [
@@ -120,7 +120,17 @@ pub async fn start(options: &Options, tools: &Tools) -> Result<Running> {
             &plane.front,
         )?;
         tasks.spawn(proxy.serve(listener));
-        clusters.push(furnish(plane, front, namespaces, index, &aws.endpoint, &mut tasks).await?);
+        clusters.push(
+            furnish(
+                plane,
+                front,
+                namespaces,
+                index,
+                (&aws.endpoint, &tools.definitions),
+                &mut tasks,
+            )
+            .await?,
+        );
     }
     let fronts: Vec<_> = planes
         .iter()
@@ -138,6 +148,7 @@ pub async fn start(options: &Options, tools: &Tools) -> Result<Running> {
         account: ACCOUNT.into(),
         region: REGION.into(),
         clusters,
+        etcd: etcd.url().to_owned(),
         dir: options.dir.clone(),
         invocations: records.invocations,
         permissions_log: records.permissions,
@@ -179,13 +190,14 @@ async fn account(deployer: &Deployer, with_sluice: bool, clock: &Clock) -> Resul
     Ok(Some(sluice))
 }
 
-/// Namespaces, RBAC and policies of `infra/cluster`, and the simulated node of one cluster.
+/// Namespaces, RBAC and policies of `infra/cluster`, the definitions that are not Kubernetes' own, the doubles of traffic
+/// and the simulated node of one cluster.
 async fn furnish(
     plane: &ControlPlane,
     proxy: String,
     namespaces: &[&str],
     index: usize,
-    registry: &str,
+    (registry, definitions): (&str, &Path),
     tasks: &mut JoinSet<Result<()>>,
 ) -> Result<Cluster> {
     let names: Vec<String> = namespaces.iter().map(|&name| name.to_owned()).collect();
@@ -194,6 +206,13 @@ async fn furnish(
     let folder = places::project().join("infra/cluster");
     cluster::apply_folder(&client, &folder, &names).await?;
     cluster::opt_in(&client, &folder, &names).await?;
+    cluster::define(&client, definitions).await?;
+    let gateway = fs::read_to_string(places::local("kubernetes/gateway.yaml"))?;
+    cluster::apply_text(&client, &gateway, &[])
+        .await
+        .context("applying kubernetes/gateway.yaml")?;
+    let doubles = doubles::run(client.clone());
+    tasks.spawn(async move { doubles.await.context("the doubles of traffic") });
     let (registry, index) = (registry.to_owned(), u8::try_from(index)?);
     tasks.spawn(async move {
         node::run(client, &registry, index)

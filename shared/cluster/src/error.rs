@@ -4,6 +4,7 @@ use aws_sdk_eks::error::{ProvideErrorMetadata, SdkError};
 use kube::core::Status;
 use sluice_aws::{AssumeError, Trouble};
 use sluice_domain::ids::Fence;
+use sluice_domain::router::RouterFault;
 use std::error::Error;
 
 /// A failure's own error.
@@ -92,6 +93,15 @@ pub enum ClusterError {
         /// What to do about it.
         next: String,
     },
+    /// A router's object is not one whose weights can be written.
+    #[error("{object} cannot share traffic between tracks")]
+    Router {
+        /// The object.
+        object: String,
+        /// Why.
+        #[source]
+        source: Box<RouterFault>,
+    },
     /// The write was accepted, and what came back is not what was written.
     #[error("{object} was written, but reads differently: {message}; look for a webhook that changes it")]
     Altered {
@@ -115,6 +125,7 @@ impl ClusterError {
             | Self::Preempted { .. }
             | Self::Invalid { .. }
             | Self::Missing { .. }
+            | Self::Router { .. }
             | Self::Altered { .. } => false,
         }
     }

@@ -3,7 +3,7 @@
 use crate::environment::{Environment, Rollout};
 use crate::ids::{Fence, Hash};
 use crate::ledger::{Event, Record};
-use crate::pipeline::{CheckAction, CheckSpec, EnvironmentSpec};
+use crate::pipeline::{CheckAction, CheckSpec, EnvironmentSpec, Strategy};
 use crate::rollout::after;
 use crate::workload::Verdict;
 use jiff::{SignedDuration, Timestamp};
@@ -20,6 +20,8 @@ pub const MOST_ATTEMPTS: u32 = 20;
 pub enum Stage {
     /// Before the cluster is written. One that fails starts nothing.
     Before,
+    /// On the idle track, before it gets any traffic. One that fails restores.
+    Preview,
     /// After every pod is on the release. One that fails restores.
     Verify,
 }
@@ -73,6 +75,10 @@ impl Stage {
     pub fn of(self, spec: &EnvironmentSpec) -> &[CheckSpec] {
         match self {
             Self::Before => &spec.before,
+            Self::Preview => match &spec.strategy {
+                Strategy::BlueGreen(blue_green) => &blue_green.preview,
+                Strategy::Rolling | Strategy::Canary(_) => &[],
+            },
             Self::Verify => &spec.verify,
         }
     }
@@ -82,6 +88,7 @@ impl std::fmt::Display for Stage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Before => "before",
+            Self::Preview => "preview",
             Self::Verify => "verify",
         })
     }

@@ -7,6 +7,7 @@ use crate::ids::{
 };
 use crate::ledger::Head;
 use crate::queue::Queue;
+use crate::tracks::{Tracks, Traffic};
 use crate::watch::Watch;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -36,6 +37,9 @@ pub struct Environment {
     /// What helm was last told to do here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helm: Option<HelmRun>,
+    /// The tracks, once there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracks: Option<Tracks>,
     /// What runs here, as last verified.
     #[serde(default)]
     pub live: Option<Live>,
@@ -116,6 +120,9 @@ pub struct Rollout {
     /// What it waits for before it writes, in a sentence: somebody else's helm at the same release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,
+    /// Of a rollout on tracks: where the traffic is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Box<Traffic>>,
     /// When its first write was decided: from then on its release may have traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub written_at: Option<Timestamp>,
@@ -184,8 +191,12 @@ pub enum RolloutKind {
 pub enum Phase {
     /// The lease is taken; the cluster has not been written.
     Starting,
-    /// The target bundle is written; its pods are awaited.
+    /// The target bundle is written, for the present stage's part of the traffic; its pods are awaited.
     Rolling,
+    /// Of a rollout on tracks: the present stage's weights are written; the router's word is awaited.
+    Shifting,
+    /// The present stage's weights are served; its time, its alarms and people are awaited.
+    Baking,
     /// Every pod is on the release, read back from the cluster.
     Verified,
     /// It failed; the baseline is written and its pods are awaited.
@@ -273,6 +284,7 @@ impl Environment {
             lease: None,
             rollout: None,
             helm: None,
+            tracks: None,
             live: None,
             adopted: None,
             completed: Vec::new(),
@@ -328,9 +340,13 @@ impl Rollout {
         }
     }
 
-    /// Since when its release may have traffic, as far as it was brought in: what turned before does not blame it.
+    /// Since when its release may have traffic, as far as it was brought in: what turned before does not blame it. In place
+    /// that is the first write, on tracks the first shift.
     pub fn exposed_at(&self) -> Option<Timestamp> {
-        self.written_at
+        match &self.traffic {
+            Some(traffic) => traffic.first_shift,
+            None => self.written_at,
+        }
     }
 
     /// Alarms that stand in ALARM for another reason than its release.
@@ -343,7 +359,9 @@ impl Rollout {
         let target = self.target.as_ref();
         match (self.phase, &self.baseline) {
             (Phase::Starting, _) => None,
-            (Phase::Rolling | Phase::Verified, _) => target.map(Wanted::Bundle),
+            (Phase::Rolling | Phase::Shifting | Phase::Baking | Phase::Verified, _) => {
+                target.map(Wanted::Bundle)
+            }
             (_, Some(Baseline::Bundle { hash })) => Some(Wanted::Bundle(hash)),
             (_, Some(Baseline::Nothing)) => target.map(Wanted::NoPods),
             (_, None) => target.map(Wanted::Bundle),

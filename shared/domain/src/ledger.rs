@@ -68,6 +68,18 @@ pub enum Event {
     HelmHealed,
     /// A release or its objects were changed by others, and the rollout writes over that.
     DriftOverwritten,
+    /// A part of the traffic was given to a track.
+    TrafficShifted,
+    /// The weights are served: they are baked from now on.
+    BakeStarted,
+    /// A rollout stays where it is until a person says so.
+    RolloutPaused,
+    /// A person let it go on.
+    RolloutResumed,
+    /// A person wants all traffic on the release now.
+    RolloutHurried,
+    /// A track without traffic gave its pods back.
+    TrackCooled,
     /// A release that got all traffic is watched from now on.
     WatchStarted,
     /// A watch is over, and nothing spoke against its release.

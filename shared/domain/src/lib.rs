@@ -25,6 +25,7 @@ pub mod recovery;
 pub mod release;
 pub mod rollback;
 pub mod rollout;
+pub mod router;
 #[cfg(test)]
 mod samples;
 pub mod service;

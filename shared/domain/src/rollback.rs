@@ -1,7 +1,7 @@
 //! One-call rollback: which release comes back, and what is recorded before the cluster is written.
 
 use crate::alarm::Blame;
-use crate::bundle::Baseline;
+use crate::bundle::{Baseline, Bundle};
 use crate::environment::{
     Completed, Environment, Hold, LastRollback, Lease, Live, Phase, Rollout, RolloutKind,
 };
@@ -10,6 +10,7 @@ use crate::ledger::{Event, Record};
 use crate::pipeline::Seconds;
 use crate::promotion::{Promotion, PromotionState};
 use crate::rollout::after;
+use crate::tracks::{Held, Tracks, Traffic, full_size};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -105,12 +106,47 @@ pub fn decide(
     {
         return course;
     }
-    if call.restore {
-        return restore(environment);
-    }
-    match call.to {
+    let course = match call.to {
+        _ if call.restore => restore(environment),
         Some(to) => back_to(environment, to, older),
         None => back(environment),
+    };
+    match course {
+        Course::BringBack { leaving, candidates } => Course::BringBack {
+            leaving,
+            candidates: candidates
+                .into_iter()
+                .map(|target| as_found(environment, target))
+                .collect(),
+        },
+        other => other,
+    }
+}
+
+/// What ran before there were tracks is brought back as it was found when the first release came to one, with the Services
+/// that are pointed back at it, and not as it was recorded when it completed: only so it is where it still runs.
+fn as_found(environment: &Environment, target: Target) -> Target {
+    let live = environment.live.as_ref();
+    let first = environment.under_way().and_then(|rollout| {
+        let traffic = rollout.traffic.as_deref()?;
+        let is_live = live.is_some_and(|live| live.bundle == target.bundle);
+        match &rollout.baseline {
+            Some(Baseline::Bundle { hash }) if traffic.from.is_none() && is_live => Some(hash),
+            _ => None,
+        }
+    });
+    let kept = || {
+        let tracks = environment
+            .tracks
+            .as_ref()
+            .filter(|tracks| tracks.live.is_some())?;
+        let original = tracks.original.as_ref()?;
+        let is_it = original.cooled_at.is_none() && original.release.is_some();
+        (is_it && original.release == target.release).then_some(&original.bundle)
+    };
+    match first.or_else(kept).cloned() {
+        Some(bundle) => Target { bundle, ..target },
+        None => target,
     }
 }
 
@@ -328,6 +364,79 @@ pub struct Beginning {
     pub within: Seconds,
     /// The pipeline version it works by where the target has none.
     pub pipeline: Hash,
+    /// On tracks: where the target comes back ([`place`]).
+    pub traffic: Option<Traffic>,
+}
+
+/// Where a target comes back in an environment with tracks; none where there are none. `bundle` is the target's.
+///
+/// Where it still runs, one change of weights brings it back: the side of a rollout that is under way that the traffic comes
+/// from, or a track that is kept warm. Else it comes to the track without traffic. The error is why it cannot come at once.
+pub fn place(environment: &Environment, target: &Target, bundle: &Bundle) -> Result<Option<Traffic>, String> {
+    let under_way = environment
+        .under_way()
+        .and_then(|rollout| Some((rollout, rollout.traffic.as_deref()?)));
+    let Some(tracks) = &environment.tracks else {
+        return Ok(None);
+    };
+    let Some((rollout, traffic)) = under_way else {
+        // The last rollout may have ended before it came to a track: only what is recorded of the tracks is sure.
+        let (Some(live), Some(route)) = (tracks.live, &tracks.route) else {
+            return Ok(None);
+        };
+        let is_live = environment
+            .live
+            .as_ref()
+            .is_some_and(|one| one.bundle == target.bundle);
+        let (to, from) = if is_live {
+            (Some(live), live.other())
+        } else {
+            (tracks.warm(&target.bundle).unwrap_or(Some(live.other())), live)
+        };
+        let full = full_size(bundle, &tracks.full);
+        return Ok(Some(Traffic::new(route.clone(), to, Some(from), full)));
+    };
+    let afresh = |to, from| Traffic {
+        // What has traffic is not forgotten: another rollback may come before this one has moved any.
+        weights: traffic.weights,
+        ..Traffic::new(traffic.route.clone(), to, from, full_size(bundle, &traffic.full))
+    };
+    if target.without_pods || !traffic.has_other {
+        let stays = Traffic {
+            has_other: false,
+            ..afresh(traffic.to, traffic.from)
+        };
+        return Ok(Some(stays));
+    }
+    if was_there(environment, tracks, rollout, traffic, &target.bundle) {
+        return Ok(Some(afresh(traffic.from, traffic.to)));
+    }
+    match traffic.weights {
+        _ if rollout.target.as_ref() == Some(&target.bundle) => Ok(Some(afresh(traffic.to, traffic.from))),
+        // All of it is still where it was.
+        None => Ok(Some(afresh(traffic.to, traffic.from))),
+        Some(weights) => Err(format!(
+            "both tracks of {} may have traffic ({weights}), so that another release has no track to come to: bring back \
+             what was live first",
+            environment.name
+        )),
+    }
+}
+
+/// Whether a bundle is what the traffic of a rollout under way comes from.
+fn was_there(
+    environment: &Environment,
+    tracks: &Tracks,
+    rollout: &Rollout,
+    traffic: &Traffic,
+    bundle: &Hash,
+) -> bool {
+    let live = environment.live.as_ref().map(|live| &live.bundle);
+    match (&rollout.kind, &rollout.baseline) {
+        (RolloutKind::Promotion { .. }, Some(Baseline::Bundle { hash })) => hash == bundle,
+        (RolloutKind::Promotion { .. }, _) => live == Some(bundle),
+        (RolloutKind::Rollback { .. }, _) => live == Some(bundle) && tracks.live == traffic.from,
+    }
 }
 
 /// Records a rollback: takes the lease over with the next fence, ends what it preempts, holds automatic promotion.
@@ -354,6 +463,7 @@ pub fn begin(
         fence: Some(fence),
         reason,
     };
+    keep_places(environment, target, beginning.traffic.as_ref());
     if let Some(promotion) = preempted {
         records.push(preempt(environment, promotion, call, now));
     }
@@ -388,6 +498,7 @@ pub fn begin(
         held_until: None,
         asked_again: false,
         waits_for: None,
+        traffic: beginning.traffic.map(Box::new),
         written_at: Some(now),
         despite: Vec::new(),
         reason: call.reason.clone(),
@@ -399,6 +510,27 @@ pub fn begin(
         records.push(record(Event::Held, why));
     }
     records
+}
+
+/// What the rollout that ends here has brought to a track stays there, until it is cooled or written over. `to` is written
+/// over now, unless the target still is there.
+fn keep_places(environment: &mut Environment, target: &Target, traffic: Option<&Traffic>) {
+    let left = environment.under_way().and_then(|rollout| {
+        let place = rollout.traffic.as_ref()?.to?;
+        let held = Held::new(rollout.target.clone()?, rollout.release);
+        Some((place, held))
+    });
+    let Some(tracks) = environment.tracks.as_mut() else {
+        return;
+    };
+    tracks.held.extend(left);
+    if let Some(traffic) = traffic {
+        tracks.full.clone_from(&traffic.full);
+        let to = traffic.to;
+        tracks
+            .held
+            .retain(|track, held| Some(*track) != to || held.bundle == target.bundle);
+    }
 }
 
 /// That an alarm blames the release being left.

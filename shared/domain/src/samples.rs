@@ -165,6 +165,7 @@ pub(crate) fn rolling(mut environment: Environment, number: u32, phase: Phase) -
         held_until: None,
         asked_again: false,
         waits_for: None,
+        traffic: None,
         written_at: (phase != Phase::Starting).then(|| at(10)),
         despite: Vec::new(),
         reason: None,

@@ -23,7 +23,7 @@ pub struct Backends {
 
 impl Backends {
     /// Those that the function's settings name, with the configuration they are reached by. The connection to the table
-    /// is made now: Lambda lets a function start without throttling it, and the first request is faster for it.
+    /// is begun.
     pub async fn from_settings() -> Result<(Self, SdkConfig), Failure> {
         let names = [
             settings::TABLE,
@@ -38,11 +38,21 @@ impl Backends {
             executions: Executions::new(aws_sdk_sfn::Client::new(&config), promotion, rollback),
             registry: Registry::new(aws_sdk_ecr::Client::new(&config)),
         };
-        if let Err(error) = backends.table.warm().await {
-            tracing::warn!(%error, "the table was not reached at the start");
-        }
+        warm(&backends.table);
         Ok((backends, config))
     }
+}
+
+/// Connects to the table beside the rest of a function's start: the first question finds the connection there, or on its
+/// way. Not before the start is over: a table that is slow to answer would hold up every function past the 10 s that
+/// Lambda gives the start (Lambda developer guide, "Init phase"), and it is the invocation that can say so by name.
+pub fn warm(table: &Table) {
+    let table = table.clone();
+    tokio::spawn(async move {
+        if let Err(error) = table.warm().await {
+            tracing::warn!(%error, "the table was not reached at the start");
+        }
+    });
 }
 
 /// Which promotion a state is about.

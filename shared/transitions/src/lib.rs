@@ -9,7 +9,7 @@ mod starting;
 mod turn;
 mod wanting;
 
-pub use backends::{Backends, address_of, promotion_of, token_of};
+pub use backends::{Backends, address_of, promotion_of, token_of, warm};
 pub use completion::{Completed, complete};
 pub use ending::{Ending, end_promotion};
 pub use images::{Recorded, load_release, record_image};

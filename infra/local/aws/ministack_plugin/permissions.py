@@ -46,5 +46,15 @@ def _record(access_key_id, action, resource_arn, refused):
         log.write(line + "\n")
 
 
+def evict_expired_sessions():
+    """MiniStack's own goes through the sessions while threads of running executions add theirs, which ends one of these
+    executions with "dictionary changed size during iteration"."""
+    now = time.time()
+    for key, session in list(sts._sessions.items()):
+        if isinstance(session.get("Expiration"), (int, float)) and now > session["Expiration"]:
+            sts._sessions.pop(key, None)
+
+
 def install():
     iam_evaluator.enforce = enforce
+    sts._evict_expired_sessions = evict_expired_sessions

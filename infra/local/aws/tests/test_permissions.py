@@ -1,8 +1,11 @@
 import json
 import os
 import tempfile
+import time
 import unittest
 from unittest import mock
+
+from ministack.services import sts
 
 from ministack_plugin import permissions
 
@@ -25,3 +28,20 @@ class Recording(unittest.TestCase):
 
     def test_root_is_not(self):
         self.assertEqual(self.record("arn:aws:iam::1:root", None), [])
+
+
+class Sessions(unittest.TestCase):
+    def setUp(self):
+        permissions.install()
+        self.enterContext(mock.patch.dict(sts._sessions, clear=True))
+
+    def test_one_that_comes_while_old_ones_go_disturbs_nobody(self):
+        class Expiring(dict):
+            def get(self, key, default=None):
+                sts._sessions.setdefault("of another thread", {})
+                return super().get(key, default)
+
+        sts._sessions["old"] = Expiring(Expiration=time.time() - 1)
+        sts._sessions["young"] = Expiring(Expiration=time.time() + 60)
+        sts.register_session("new", {})
+        self.assertEqual(set(sts._sessions), {"young", "of another thread", "new"})

@@ -1,8 +1,8 @@
 //! From a function's start to its first wait for work, beside a Lambda function in Rust that does nothing.
 //!
 //! What Lambda calls init: the program starts, reaches what it needs, and asks the Runtime API for its first invocation. The
-//! Runtime API here is a listener of ours that never answers; the binaries are those that were deployed, of the profile that
-//! was built.
+//! Runtime API here is a listener of ours that never answers; the binaries are of the release profile, as they are deployed,
+//! and so is the one that does nothing.
 
 use crate::times::{Times, head, met};
 use anyhow::{Context, Result};
@@ -21,10 +21,9 @@ const BARE: &str = "bare";
 
 /// Prints how fast every function starts.
 pub async fn speed(world: &World) -> Result<()> {
-    let folder = std::env::current_exe()?
-        .parent()
-        .map(Path::to_path_buf)
-        .unwrap_or_default();
+    let own = std::env::current_exe()?;
+    let target = own.parent().and_then(Path::parent).unwrap_or(Path::new("target"));
+    let folder = target.join("release");
     let functions = variables(world).await?;
     let mut times: BTreeMap<&str, Times> = BTreeMap::new();
     let mut bare = Times::default();
@@ -92,7 +91,7 @@ async fn start(world: &World, binary: &PathBuf, variables: &[(String, String)]) 
     let started = Instant::now();
     let mut child = command
         .spawn()
-        .with_context(|| format!("starting {}: `make build` makes it", binary.display()))?;
+        .with_context(|| format!("starting {}: `make bench` makes it", binary.display()))?;
     let asks = async {
         let (mut connection, _) = runtime.accept().await?;
         let mut seen = Vec::new();

@@ -1,0 +1,437 @@
+//! A rollout on tracks: what is seen of the traffic, and each decision recorded before it is carried out.
+
+use crate::begin::{abandon, store_baseline};
+use crate::checks::awaits;
+use crate::handler::commit;
+use crate::scene::{Scene, in_place};
+use jiff::Timestamp;
+use serde_json::Value;
+use sluice_cluster::Namespace;
+use sluice_domain::bundle::{Baseline, Bundle};
+use sluice_domain::environment::{Environment, Rollout};
+use sluice_domain::pipeline::Seconds;
+use sluice_domain::plan::{config_wanted, plan_bundle, plan_on_bundle};
+use sluice_domain::rollout::{self, Beginning, stage_of};
+use sluice_domain::router::{RouterObservation, RouterVerdict};
+use sluice_domain::tracks::{
+    Route, Standing, Track, Traffic, TrafficSeen, full_size, on_track, pointed, pointed_at, pointing,
+    services_of,
+};
+use sluice_domain::wire::{Next, NextState};
+use sluice_domain::workload::Observation;
+use sluice_lambda::Failure;
+use sluice_transitions::{Backends, load_release};
+use std::collections::BTreeMap;
+
+/// What is seen of the traffic. The fences of what is looked at are counted in.
+pub(crate) async fn look(
+    namespace: &Namespace,
+    traffic: &Traffic,
+    bundle: &Bundle,
+    observed: &mut Observation,
+) -> Result<TrafficSeen, Failure> {
+    let services: Vec<Value> = pointed(bundle).into_iter().cloned().collect();
+    let (router, in_cluster) = tokio::try_join!(
+        namespace.router(&traffic.route.router, &traffic.route.services),
+        namespace.objects(&services),
+    )?;
+    let RouterObservation {
+        weights,
+        standing,
+        fence,
+        root_fence,
+        ..
+    } = router;
+    observed.highest_fence = observed.highest_fence.max(fence).max(root_fence);
+    Ok(TrafficSeen {
+        weights: weights.map_err(|fault| fault.to_string()),
+        fence,
+        standing: match standing {
+            RouterVerdict::Accepted => Standing::Accepted,
+            RouterVerdict::Pending(reason) => Standing::Pending(reason),
+            RouterVerdict::Refused(reason) => Standing::Refused(reason),
+        },
+        pointed: pointed_at(bundle, &in_cluster),
+    })
+}
+
+/// Stores what is there and what is to be, records where it comes, and writes the idle track.
+pub(crate) async fn begin(
+    backends: &Backends,
+    scene: Scene,
+    step: u32,
+    now: Timestamp,
+) -> Result<Next, Failure> {
+    let planned = match plan(backends, &scene).await? {
+        Ok(planned) => planned,
+        Err(reason) => return abandon(backends, scene, step, &reason, now).await,
+    };
+    let Planned {
+        target,
+        baseline,
+        traffic,
+    } = planned;
+    let hash = backends.table.put_bundle(&target).await?;
+    let Scene {
+        mut environment,
+        observed,
+        namespace,
+        spec,
+        ..
+    } = scene;
+    let beginning = Beginning {
+        baseline,
+        target: hash,
+        highest_fence: observed.highest_fence,
+        timeout: spec.timeout,
+    };
+    let to = traffic.to;
+    let record = rollout::begin_on_tracks(&mut environment, step, beginning, traffic, now);
+    let rollout = recorded(&environment)?;
+    let placed = in_place(&rollout, &spec, target)?;
+    commit(backends, environment, record, now).await?;
+    namespace.apply(&placed, rollout.fence).await?;
+    let place = to.map_or("its old place", Track::as_str);
+    Ok(Next::now(
+        NextState::Pods,
+        format!("written on {place} with fence {}; waits for pods", rollout.fence),
+    ))
+}
+
+struct Planned {
+    target: Bundle,
+    baseline: Baseline,
+    traffic: Traffic,
+}
+
+/// The inner error is why the release cannot come here.
+async fn plan(backends: &Backends, scene: &Scene) -> Result<Result<Planned, String>, Failure> {
+    let number = scene
+        .rollout
+        .release
+        .ok_or_else(|| Failure::internal("a promotion without a release"))?;
+    let environment = &scene.environment;
+    let release = load_release(backends, &environment.service, number).await?;
+    let tracks = environment.tracks.clone().unwrap_or_default();
+    let live = match &environment.live {
+        Some(live) if tracks.live.is_some() => {
+            Some((backends.table.bundle(&live.bundle).await?, live.bundle.clone()))
+        }
+        _ => None,
+    };
+    let config = scene
+        .namespace
+        .config_maps(&config_wanted(&scene.package, &scene.observed))
+        .await?;
+    let planned = match (&live, scene.package.manifests.is_empty()) {
+        (Some((before, _)), true) => plan_on_bundle(&release, &scene.package, before),
+        _ => plan_bundle(&release, &scene.package, &scene.observed, &config),
+    };
+    let mut target = match planned {
+        Ok(target) => target,
+        Err(faults) => return Ok(Err(faults.to_string())),
+    };
+    let named = scene.spec.strategy.service();
+    if scene.package.manifests.is_empty() && target.objects.is_empty() {
+        target.objects = named_service(scene, named).await?;
+    }
+    let route = match (scene.spec.strategy.router(), tracks.route.clone()) {
+        (Some(router), _) => services_of(&target, named).map(|services| Route {
+            router: router.clone(),
+            services,
+        }),
+        (None, Some(route)) => Ok(route),
+        (None, None) => return Err(Failure::internal("tracks without a router")),
+    };
+    let route = match route {
+        Ok(route) => route,
+        Err(fault) => return Ok(Err(fault.to_string())),
+    };
+    let to = tracks.idle();
+    for track in [to, to.other()] {
+        if let Err(fault) = on_track(&target, track) {
+            return Ok(Err(fault.to_string()));
+        }
+    }
+    let baseline = match &live {
+        Some((_, hash)) => Baseline::Bundle { hash: hash.clone() },
+        None => store_original(backends, scene, &config, &target).await?,
+    };
+    let has_other = matches!(baseline, Baseline::Bundle { .. });
+    let traffic = Traffic {
+        has_other,
+        ..Traffic::new(
+            route,
+            Some(to),
+            tracks.live,
+            full_size(&target, &running(&scene.observed, tracks.live)),
+        )
+    };
+    Ok(Ok(Planned {
+        target,
+        baseline,
+        traffic,
+    }))
+}
+
+/// What was there before there were tracks, with the Services that are pointed back at it.
+async fn store_original(
+    backends: &Backends,
+    scene: &Scene,
+    config: &BTreeMap<String, Option<sluice_domain::plan::ConfigData>>,
+    target: &Bundle,
+) -> Result<Baseline, Failure> {
+    let services: Vec<Value> = pointed(target).into_iter().cloned().collect();
+    let baseline = store_baseline(backends, scene, config).await?;
+    let Baseline::Bundle { hash } = &baseline else {
+        return Ok(baseline);
+    };
+    let mut stored = backends.table.bundle(hash).await?;
+    // Only what was there without tracks can get the traffic back as it was.
+    stored
+        .deployments
+        .retain(|one| target.deployments.iter().any(|wanted| wanted.name == one.name));
+    if stored.deployments.is_empty() {
+        return Ok(Baseline::Nothing);
+    }
+    let names = |object: &Value| object.pointer("/metadata/name").cloned();
+    let missing: Vec<Value> = services
+        .into_iter()
+        .filter(|one| !stored.objects.iter().any(|other| names(other) == names(one)))
+        .collect();
+    let found = scene.namespace.objects(&missing).await?;
+    stored.objects.extend(found);
+    Ok(Baseline::Bundle {
+        hash: backends.table.put_bundle(&stored).await?,
+    })
+}
+
+/// The Service that an adopted workload is known by, as it is in the cluster.
+async fn named_service(scene: &Scene, named: Option<&str>) -> Result<Vec<Value>, Failure> {
+    let Some(name) = named else { return Ok(Vec::new()) };
+    let asked = serde_json::json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}});
+    Ok(scene
+        .namespace
+        .objects(&[asked])
+        .await?
+        .iter()
+        .map(sluice_domain::plan::without_server_fields)
+        .collect())
+}
+
+/// How many pods there are now where the traffic is, by the Deployment's name without a track.
+fn running(observed: &Observation, live: Option<Track>) -> BTreeMap<String, i32> {
+    let name = |name: &str| match live {
+        Some(track) => name.strip_suffix(&format!("-{track}")).map(str::to_owned),
+        None => Some(name.to_owned()),
+    };
+    let found = observed.deployments.iter();
+    found
+        .filter_map(|one| Some((name(&one.name)?, one.wanted)))
+        .collect()
+}
+
+/// Records the weights of the present stage, and writes them.
+pub(crate) async fn shift(
+    backends: &Backends,
+    scene: Scene,
+    step: u32,
+    now: Timestamp,
+) -> Result<Next, Failure> {
+    let Some(traffic) = &scene.rollout.traffic else {
+        return Err(Failure::internal("a shift without tracks"));
+    };
+    let stage = stage_of(&scene.rollout, traffic, &scene.spec);
+    let within = patience(&scene);
+    let highest = scene.observed.highest_fence;
+    let Scene {
+        mut environment,
+        namespace,
+        ..
+    } = scene;
+    let record = rollout::shift(&mut environment, step, stage, highest, within, now);
+    let rollout = recorded(&environment)?;
+    commit(backends, environment, record, now).await?;
+    write_weights(&namespace, &rollout).await?;
+    Ok(looks_at_once(said(&rollout)))
+}
+
+/// Writes the recorded weights (again), with the fence that they were recorded with.
+pub(crate) async fn route(scene: &Scene) -> Result<Next, Failure> {
+    write_weights(&scene.namespace, &scene.rollout).await?;
+    Ok(looks_at_once(said(&scene.rollout)))
+}
+
+async fn write_weights(namespace: &Namespace, rollout: &Rollout) -> Result<(), Failure> {
+    let Some(traffic) = &rollout.traffic else {
+        return Ok(());
+    };
+    let weights = if goes_back(rollout) {
+        traffic.weights_before()
+    } else {
+        traffic
+            .weights
+            .ok_or_else(|| Failure::internal("no weights are recorded"))?
+    };
+    namespace
+        .shift(
+            &traffic.route.router,
+            &traffic.route.services,
+            weights,
+            rollout.fence,
+        )
+        .await?;
+    Ok(())
+}
+
+fn goes_back(rollout: &Rollout) -> bool {
+    rollout.phase == sluice_domain::environment::Phase::Restoring
+}
+
+fn said(rollout: &Rollout) -> String {
+    let traffic = rollout.traffic.as_ref();
+    let weights = traffic.and_then(|traffic| {
+        if goes_back(rollout) {
+            Some(traffic.weights_before())
+        } else {
+            traffic.weights
+        }
+    });
+    weights.map_or_else(
+        || "the router is written".to_owned(),
+        |weights| format!("the traffic: {weights}"),
+    )
+}
+
+/// Points the workload's Services at where the traffic is.
+pub(crate) async fn point(scene: &Scene) -> Result<Next, Failure> {
+    let (Some(bundle), Some(traffic)) = (&scene.neutral, &scene.rollout.traffic) else {
+        return Err(Failure::internal("nothing to point at"));
+    };
+    let place = if goes_back(&scene.rollout) {
+        traffic.from
+    } else {
+        traffic.to
+    };
+    for service in pointed(bundle) {
+        let wanted = place.map_or_else(|| service.clone(), |track| pointing(service, bundle, track));
+        scene.namespace.apply_one(&wanted, scene.rollout.fence).await?;
+    }
+    Ok(looks_at_once("the Services follow the traffic".to_owned()))
+}
+
+/// Records that the weights are served, and sleeps.
+pub(crate) async fn bake(
+    backends: &Backends,
+    scene: Scene,
+    step: u32,
+    now: Timestamp,
+) -> Result<Next, Failure> {
+    let stage = scene
+        .rollout
+        .traffic
+        .as_ref()
+        .map(|traffic| stage_of(&scene.rollout, traffic, &scene.spec));
+    let bake = stage
+        .and_then(|stage| stage.bake)
+        .ok_or_else(|| Failure::internal("a stage without a bake"))?;
+    let mut environment = scene.environment;
+    let record = rollout::bake(&mut environment, step, bake, now);
+    commit(backends, environment, record, now).await?;
+    let weight = stage.map(|stage| stage.weight).unwrap_or_default();
+    Ok(sleeps(
+        format!("{weight} % of the traffic for {bake}"),
+        bake.get(),
+    ))
+}
+
+/// Records the next stage, and scales the release for it.
+pub(crate) async fn advance(
+    backends: &Backends,
+    scene: Scene,
+    step: u32,
+    stage: u32,
+    now: Timestamp,
+) -> Result<Next, Failure> {
+    let within = patience(&scene);
+    let highest = scene.observed.highest_fence;
+    let Scene {
+        mut environment,
+        namespace,
+        spec,
+        neutral,
+        ..
+    } = scene;
+    let record = rollout::advance(&mut environment, step, stage, highest, within, now);
+    let rollout = recorded(&environment)?;
+    let bundle = neutral.ok_or_else(|| Failure::internal("no bundle is recorded"))?;
+    let placed = in_place(&rollout, &spec, bundle)?;
+    commit(backends, environment, record, now).await?;
+    namespace.apply(&placed, rollout.fence).await?;
+    Ok(Next::now(
+        NextState::Pods,
+        format!("scaled for stage {}; waits for pods", stage.saturating_add(1)),
+    ))
+}
+
+/// Records that a person is awaited.
+pub(crate) async fn pause(
+    backends: &Backends,
+    scene: Scene,
+    step: u32,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Next, Failure> {
+    let stage = scene
+        .rollout
+        .traffic
+        .as_ref()
+        .map(|traffic| stage_of(&scene.rollout, traffic, &scene.spec));
+    let pause = stage
+        .and_then(|stage| stage.pause)
+        .ok_or_else(|| Failure::internal("a stage without a pause"))?;
+    let mut environment = scene.environment;
+    let record = rollout::await_person(&mut environment, step, reason, pause, now);
+    commit(backends, environment, record, now).await?;
+    Ok(awaits(reason.to_owned(), pause.get()))
+}
+
+/// How long the next stage may take until it is served.
+fn patience(scene: &Scene) -> Seconds {
+    if scene.rollout.promotion().is_some() {
+        scene.spec.timeout
+    } else {
+        scene.spec.rollback_within
+    }
+}
+
+/// The answer that lets the execution sleep until the end of a bake.
+pub(crate) fn sleeps(reason: String, seconds: u64) -> Next {
+    Next {
+        next: NextState::Bake,
+        seconds,
+        reason,
+        ok: true,
+    }
+}
+
+/// The answer that has everything looked at again in so many seconds.
+pub(crate) fn looks_again(reason: String, seconds: u64) -> Next {
+    Next {
+        next: NextState::Look,
+        seconds,
+        reason,
+        ok: true,
+    }
+}
+
+fn looks_at_once(reason: String) -> Next {
+    looks_again(reason, 1)
+}
+
+fn recorded(environment: &Environment) -> Result<Rollout, Failure> {
+    environment
+        .rollout
+        .clone()
+        .ok_or_else(|| Failure::internal("a rollout without a row"))
+}

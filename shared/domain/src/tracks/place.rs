@@ -1,0 +1,116 @@
+//! What a phase of a rollout on tracks wants in the cluster, and where.
+
+use super::{RenderFault, TRACK_LABEL, Track, Traffic, on_track, pointed, pointing, sized};
+use crate::bundle::Bundle;
+use crate::environment::{Phase, Rollout};
+use crate::pipeline::{EnvironmentSpec, Strategy};
+use crate::rollout::stage_of;
+use serde_json::{Value, json};
+
+/// The bundle of a phase as it is to be where the phase wants it; `bundle` is as it is stored, without a place.
+pub fn placed(rollout: &Rollout, spec: &EnvironmentSpec, bundle: Bundle) -> Result<Bundle, RenderFault> {
+    let Some(traffic) = &rollout.traffic else {
+        return Ok(bundle);
+    };
+    // A rollback that is stuck was on its way to where it was to bring its target.
+    let goes_back = match rollout.phase {
+        Phase::Restoring | Phase::Restored => true,
+        Phase::Stuck => rollout.promotion().is_some(),
+        _ => false,
+    };
+    // Without anything to go back to, what was brought is what loses its pods.
+    let place = if goes_back && traffic.has_other {
+        traffic.from
+    } else {
+        traffic.to
+    };
+    let weight = if goes_back {
+        100
+    } else {
+        stage_of(rollout, traffic, spec).weight
+    };
+    let Some(track) = place else {
+        return Ok(original(bundle, traffic));
+    };
+    let without_pods =
+        !bundle.deployments.is_empty() && bundle.deployments.iter().all(|one| one.replicas == Some(0));
+    let rendered = on_track(&bundle, track)?;
+    if without_pods {
+        return Ok(rendered.scaled_to_zero());
+    }
+    let mut placed = sized(&rendered, track, &traffic.full, weight);
+    // A router names the Services of both tracks always, and refuses one that is not there.
+    let others = on_track(&bundle, track.other())?.objects;
+    placed.objects.extend(others.into_iter().filter(is_track_service));
+    if matches!(spec.strategy, Strategy::BlueGreen(_)) && !goes_back {
+        placed.objects.extend(preview(&bundle, traffic, track));
+    }
+    Ok(placed)
+}
+
+fn is_track_service(object: &Value) -> bool {
+    object.get("kind").is_some_and(|kind| kind == "Service")
+        && object
+            .pointer("/spec/selector")
+            .is_some_and(|selector| selector.get(TRACK_LABEL).is_some())
+}
+
+/// What was there before there were tracks, without the Services: these are pointed when the traffic moves.
+fn original(mut bundle: Bundle, traffic: &Traffic) -> Bundle {
+    let services: Vec<Value> = pointed(&bundle).into_iter().cloned().collect();
+    bundle.objects.retain(|object| !services.contains(object));
+    for deployment in &mut bundle.deployments {
+        if let (Some(_), Some(full)) = (deployment.replicas, traffic.full.get(&deployment.name)) {
+            deployment.replicas = Some(*full);
+        }
+    }
+    bundle
+}
+
+/// A place without pods: what it is brought to when it is no longer kept warm.
+pub fn cold(bundle: &Bundle, place: Option<Track>) -> Result<Bundle, RenderFault> {
+    let mut cold = match place {
+        Some(track) => on_track(bundle, track)?,
+        None => bundle.clone(),
+    }
+    .scaled_to_zero();
+    // The rest stays: it costs nothing, and the next release finds it.
+    cold.objects.clear();
+    cold.config_maps.clear();
+    Ok(cold)
+}
+
+/// The Service by which people and checks reach the release before it has any traffic.
+fn preview(bundle: &Bundle, traffic: &Traffic, track: Track) -> Option<Value> {
+    let of_track = track.of(&traffic.route.services.root);
+    let rendered = on_track(bundle, track).ok()?;
+    let mut service = rendered.objects.into_iter().find(|object| {
+        object.get("kind").is_some_and(|kind| kind == "Service")
+            && object
+                .pointer("/metadata/name")
+                .is_some_and(|name| *name == of_track)
+    })?;
+    *service.pointer_mut("/metadata/name")? = json!(traffic.route.services.preview());
+    Some(service)
+}
+
+/// Which place every one of these Services selects, as they are in the cluster: a track, or (the inner none) what was
+/// there before there were tracks. None where one is missing, selects anything else, or where they do not agree.
+pub fn pointed_at(bundle: &Bundle, in_cluster: &[Value]) -> Option<Option<Track>> {
+    let mut places = pointed(bundle).into_iter().map(|service| {
+        let name = service.pointer("/metadata/name")?;
+        let found = in_cluster
+            .iter()
+            .find(|found| found.pointer("/metadata/name") == Some(name))?;
+        let selector = found.pointer("/spec/selector");
+        let selects = |place: &Option<Track>| match place {
+            Some(track) => pointing(service, bundle, *track).pointer("/spec/selector") == selector,
+            None => service.pointer("/spec/selector") == selector,
+        };
+        [None, Some(Track::Blue), Some(Track::Green)]
+            .into_iter()
+            .find(selects)
+    });
+    let first = places.next()??;
+    places.all(|place| place == Some(first)).then_some(first)
+}
