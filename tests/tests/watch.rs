@@ -287,6 +287,30 @@ async fn a_watch_that_cannot_be_told_is_held_and_then_rolled_back() -> Result<()
 }
 
 #[tokio::test]
+async fn apply_says_which_alarms_could_never_let_a_release_pass() -> Result<()> {
+    let world = World::load().await?;
+    let ana = world.person("ana").await?;
+    let name = "t-watch-warned";
+    let alarm = Alarm::put(&world, "t-watch-warned-5xx", name, "missing").await?;
+    alarm.until(StateValue::InsufficientData).await?;
+    let service = Delivered::new(&world, name, &Options::default()).await?;
+    let mut with = options(&alarm.name, "10m");
+    with.environment = with.environment.replace("\"]", "\", \"t-watch-nobodys\"]");
+    let said = service.apply(&ana, &with).await?;
+    let said = format!("{}{}", said.out, said.err);
+    ensure!(
+        said.contains("dev: alarm t-watch-warned-5xx has INSUFFICIENT_DATA now"),
+        "{said}"
+    );
+    ensure!(
+        said.contains("dev: alarm t-watch-nobodys does not exist"),
+        "{said}"
+    );
+    alarm.delete().await?;
+    service.cleanup().await
+}
+
+#[tokio::test]
 async fn an_alarm_while_pods_are_replaced_takes_the_rollout_back() -> Result<()> {
     // Given a release that is live, and one whose pods do not get ready
     let world = World::load().await?;
