@@ -153,7 +153,7 @@ class Template(unittest.TestCase):
         statement = self.resources["OperateRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]
         statement["Action"], statement["Resource"] = ["dynamodb:*"], "*"
         faults = template.permission_faults(template.processed(self.template, OPEN), PERMISSIONS)
-        self.assertEqual([fault.split(":")[0] for fault in faults], ["OperateRole Table", "OperateRole Table", "docs/permissions.md is wrong about operate, which may dynamodb"])
+        self.assertEqual([fault.split(":")[0] for fault in faults], ["OperateRole Table", "OperateRole Table", "docs/permissions.md is wrong about operate, which may cloudwatch"])
 
     def test_a_reason_for_what_is_not_there(self):
         page = PERMISSIONS.replace("| `VpcAccess` |", "| `SweepRole, VpcAccess` |")

@@ -9,6 +9,7 @@ use crate::limits;
 use crate::making_plans::PlanMaker;
 use crate::place::Place;
 use jiff::Timestamp;
+use sluice_alarms::Alarms;
 use sluice_domain::api::{Answer, Request};
 use sluice_domain::ids::ReleaseNumber;
 use sluice_domain::want::Word;
@@ -24,6 +25,8 @@ pub struct Door {
     pub roll_back: RollBack,
     /// The function that makes plans.
     pub plans: PlanMaker,
+    /// CloudWatch, in Sluice's own account.
+    pub alarms: Alarms,
     /// The account that Sluice runs in, 12 digits: it completes principals that are written without one.
     pub account: String,
 }

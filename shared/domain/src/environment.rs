@@ -340,9 +340,13 @@ impl Rollout {
         }
     }
 
-    /// Since when its release may have traffic, as far as it was brought in: what turned before does not blame it.
+    /// Since when its release may have traffic, as far as it was brought in: what turned before does not blame it. In place
+    /// that is the first write, on tracks the first shift.
     pub fn exposed_at(&self) -> Option<Timestamp> {
-        self.written_at
+        match &self.traffic {
+            Some(traffic) => traffic.first_shift,
+            None => self.written_at,
+        }
     }
 
     /// Alarms that stand in ALARM for another reason than its release.

@@ -85,7 +85,8 @@ pub struct Beginning {
     pub timeout: Seconds,
 }
 
-/// Records the first write of a rollout. What was watched until now is written over.
+/// Records the first write of a rollout. What was watched until now is written over, in place; on tracks it keeps its traffic,
+/// and its watch rests until the first shift.
 pub fn begin(
     environment: &mut Environment,
     step: u32,
@@ -94,7 +95,10 @@ pub fn begin(
 ) -> Option<Record> {
     let fence = environment.fence.next(beginning.highest_fence);
     let rollout = environment.rollout.as_mut()?;
-    let unwatched = environment.watch.take().map(ends_early);
+    let unwatched = match rollout.traffic {
+        Some(_) => None,
+        None => environment.watch.take().map(ends_early),
+    };
     rollout.phase = Phase::Rolling;
     rollout.written_at = Some(now);
     rollout.step = Some(step);
@@ -140,6 +144,7 @@ pub fn shift(
     let fence = environment.fence.next(highest_fence);
     let rollout = environment.rollout.as_mut()?;
     let traffic = rollout.traffic.as_mut()?;
+    let unwatched = environment.watch.take().map(ends_early);
     let weights = traffic.weights_of(stage);
     traffic.weights = Some(weights);
     traffic.decided_at = Some(now);
@@ -150,7 +155,10 @@ pub fn shift(
     rollout.step = Some(step);
     rollout.fence = fence;
     rollout.deadline = after(now, within);
-    let reason = weights.to_string();
+    let reason = match unwatched {
+        Some(unwatched) => format!("{weights}; {unwatched}"),
+        None => weights.to_string(),
+    };
     let record = record(rollout, Event::TrafficShifted, Some(fence), Some(&reason));
     environment.fence = fence;
     Some(record)

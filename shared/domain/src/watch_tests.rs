@@ -3,9 +3,11 @@
 use super::*;
 use crate::alarm::{AlarmKind, AlarmState, SeenAlarm, Sight, StateChange};
 use crate::ids::Fence;
+use crate::pipeline::Router;
 use crate::rollback::{self, Call, Course, Undoes};
 use crate::rollout;
 use crate::samples::*;
+use crate::tracks::{Route, Stage, Track, TrackServices, Traffic};
 use proptest::prelude::*;
 
 const HOLD: Seconds = Seconds(1_800);
@@ -253,10 +255,45 @@ fn a_newer_release_rests_the_watch_and_ends_it_with_its_first_write() {
 }
 
 #[test]
+fn on_tracks_a_watch_rests_until_the_newer_release_gets_traffic() {
+    let (mut environment, _) = watched();
+    rollout::take_lease(&mut environment, &mut promotion(3), Seconds(600), at(200));
+    let beginning = rollout::Beginning {
+        baseline: crate::bundle::Baseline::Nothing,
+        target: hash(3),
+        highest_fence: Fence(0),
+        timeout: Seconds(600),
+    };
+    let route = Route {
+        router: Router::HttpRoute("mc-api".into()),
+        services: TrackServices {
+            root: "mc-api".into(),
+        },
+    };
+    let traffic = Traffic::new(route, Some(Track::Green), Some(Track::Blue), [].into());
+    rollout::begin_on_tracks(&mut environment, 0, beginning, traffic, at(210)).unwrap();
+    // What was there keeps its traffic: nothing of the newer one is to blame, and the watch waits for what becomes of it.
+    assert_eq!(exposed(&environment), None);
+    assert!(environment.watch.is_some());
+    let stage = Stage {
+        weight: 5,
+        bake: None,
+        pause: None,
+    };
+    let record = rollout::shift(&mut environment, 1, stage, Fence(0), Seconds(60), at(220)).unwrap();
+    assert_eq!(environment.watch, None);
+    assert!(record.reason.unwrap().contains("the watch of #2"));
+    let found = exposed(&environment).unwrap();
+    assert_eq!((found.release, found.since), (Some(ReleaseNumber(3)), at(220)));
+}
+
+#[test]
 fn who_can_be_blamed_in_each_phase() {
     for (phase, is_exposed) in [
         (Phase::Starting, false),
         (Phase::Rolling, true),
+        (Phase::Shifting, true),
+        (Phase::Baking, true),
         (Phase::Verified, true),
         (Phase::Restoring, false),
         (Phase::Restored, false),

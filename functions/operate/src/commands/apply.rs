@@ -6,18 +6,20 @@ use crate::place::who;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{Timestamp, Unit};
-use sluice_domain::alarm::alarms_of;
+use sluice_domain::alarm::{alarms_of, warnings};
 use sluice_domain::api::{Answer, Refusal, RefusalKind};
 use sluice_domain::environment::Environment;
 use sluice_domain::ids::{EnvironmentName, Hash};
 use sluice_domain::ledger::{Event, Record};
 use sluice_domain::pipeline::{
-    Action, Caller, Fault, Faults, Pipeline, Version, approval_changes, authorise, may_apply, package, read,
+    Action, Caller, EnvironmentSpec, Fault, Faults, Pipeline, Version, approval_changes, authorise,
+    may_apply, package, read,
 };
 use sluice_domain::service::{Meta, PipelineVersion};
 use sluice_lambda::Failure;
 use sluice_table::{Overview, Transaction};
 use sluice_transitions::load_pipeline;
+use sluice_watching::place_of;
 use std::collections::BTreeMap;
 
 /// A pipeline file and what it names.
@@ -76,13 +78,28 @@ pub async fn run(
         files,
     };
     let published = deciding(|| publish(door, caller_arn, &ready, now)).await?;
+    let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    warnings.extend(of_alarms(door, &ready.version.pipeline).await);
     Ok(Answer::Applied {
         service: ready.version.pipeline.service,
         version: ready.version.hash,
         changed: published.changed,
         approval_changed: published.approval_changed,
-        warnings: warnings.iter().map(ToString::to_string).collect(),
+        warnings,
     })
+}
+
+/// What is odd about the alarms as they are now. Those of environments that are reached by a role are not looked at: what may
+/// assume such a role may also reach its cluster, which this function must not.
+async fn of_alarms(door: &Door, pipeline: &Pipeline) -> Vec<String> {
+    let mut said = Vec::new();
+    let ours = |spec: &&EnvironmentSpec| spec.role.is_none() && !spec.alarms.is_empty();
+    for spec in pipeline.environments.iter().filter(ours) {
+        let seen = door.alarms.states(&place_of(spec), &spec.alarms).await;
+        let odd = warnings(&spec.alarms, &seen).into_iter();
+        said.extend(odd.map(|odd| format!("{}: {odd}", spec.name)));
+    }
+    said
 }
 
 /// The version, and what is odd about it; or every fault.

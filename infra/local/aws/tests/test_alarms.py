@@ -125,3 +125,16 @@ class Evaluating(PluginTest):
         self.assertEqual(cloudwatch._composite_alarms["any"]["StateValue"], "ALARM")
         detail = json.loads(self.sent[-1]["Detail"])
         self.assertEqual((detail["alarmName"], detail["configuration"]), ("any", {"alarmRule": "ALARM(errors)"}))
+
+    def test_a_transition_has_its_time_in_milliseconds_in_the_alarm_and_in_its_history(self):
+        self.point("a")
+        one = alarm(EvaluationPeriods=1)
+        cloudwatch._alarms["errors"] = one
+        self.addCleanup(cloudwatch._alarms.pop, "errors", None)
+        before = time.time()
+        cloudwatch._evaluate_alarm(one)
+        after = time.time()
+        turned = cloudwatch._parse_ts(cloudwatch._history_entries()[-1]["Timestamp"])
+        for at in (one["StateTransitionedTimestamp"], one["StateUpdatedTimestamp"], turned):
+            self.assertLessEqual(before - 0.001, at)
+            self.assertLessEqual(at, after)
