@@ -243,10 +243,10 @@ mod tests {
     #![allow(clippy::panic)]
     use super::*;
     use crate::samples::{
-        at, completed, environment, id, live, person, place, promotion, release, under_way,
+        at, canary, completed, environment, id, live, person, place, promotion, release, under_way,
     };
     use sluice_domain::environment::{Phase, RolloutKind};
-    use sluice_domain::pipeline::{ApprovalSpec, Seconds, Strategy};
+    use sluice_domain::pipeline::{ApprovalSpec, Seconds};
     use sluice_domain::promotion::PromotionState::Wanted;
     use sluice_domain::queue::Queued;
     use sluice_domain::release::Quarantine;
@@ -328,29 +328,7 @@ mod tests {
 
     #[test]
     fn what_is_said() {
-        let mut spec = EnvironmentSpec {
-            name: crate::samples::env("production"),
-            cluster: "mc".into(),
-            namespace: "production".into(),
-            region: None,
-            role: None,
-            manifests: Vec::new(),
-            strategy: Strategy::Rolling,
-            timeout: Seconds(600),
-            rollback_within: Seconds(300),
-            approval: None,
-            operators: None,
-            values: Vec::new(),
-            secret_values: Default::default(),
-            helm_role: None,
-            scale: None,
-            before: Vec::new(),
-            verify: Vec::new(),
-            hold_for: Seconds(1_800),
-            on_drift: Default::default(),
-            alarms: Vec::new(),
-            watch: None,
-        };
+        let mut spec = canary();
         let wish = |superseded| Wish {
             promotion: promotion("production", 43, 1, Wanted),
             superseded,

@@ -1,4 +1,4 @@
-//! `retry`: a check that gave no answer, and holds its rollout, is run again.
+//! `retry`: a check that gave no answer, and holds its rollout, is run again; alarms that gave none are read again.
 
 use super::answer::meant;
 use super::done;
@@ -9,7 +9,7 @@ use crate::waking::wake_each;
 use jiff::Timestamp;
 use sluice_domain::api::Answer;
 use sluice_domain::check::ask_again;
-use sluice_domain::environment::Rollout;
+use sluice_domain::environment::{Phase, Rollout};
 use sluice_domain::ids::ReleaseNumber;
 use sluice_domain::pipeline::Action;
 use sluice_table::Transaction;
@@ -26,16 +26,20 @@ pub async fn run(
     let by = permit(door, caller_arn, at, Action::Retry).await?;
     let rollout = deciding(|| record(door, at, release, &by, reason.as_deref(), now)).await?;
     let said = wake_each(door, at, rollout.promotion()).await;
-    let check = rollout
-        .checks
-        .last()
-        .map(|run| format!("{} {}", run.stage, run.name))
-        .unwrap_or_default();
-    let message = format!("{check} is run again in {}.{said}", at.environment);
+    let message = format!("{}{said}", text(at, &rollout));
     let next = rollout
         .release
         .map_or_else(|| at.status(), |release| at.follow(release));
     Ok(done(message, Some(next), Some(rollout.owner)))
+}
+
+fn text(at: &Place, rollout: &Rollout) -> String {
+    if rollout.phase == Phase::Baking {
+        return format!("The alarms of {} are read again.", at.environment);
+    }
+    let check = rollout.checks.last();
+    let check = check.map(|run| format!("{} {}", run.stage, run.name));
+    format!("{} is run again in {}.", check.unwrap_or_default(), at.environment)
 }
 
 async fn record(

@@ -7,7 +7,7 @@ use crate::ids::Fence;
 use crate::pipeline::{Canary, CanaryStep, Router, Seconds, Strategy};
 use crate::rollout::{Decision, Facts, advance, decide, sleeps};
 use crate::samples::*;
-use crate::tracks::{Route, Standing, Track, TrackServices, Traffic, TrafficSeen, Weights, placed};
+use crate::tracks::{Route, Standing, Track, TrackServices, Traffic, TrafficSeen, Weights};
 use crate::workload::{Observation, Verdict};
 use std::collections::BTreeMap;
 
