@@ -26,6 +26,7 @@ EVERYTHING = {
     "RepositoryArns": f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/mc-api",
     "ClusterArns": f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/mc-prod-eks",
     "EnvironmentRoleArns": "arn:aws:iam::210987654321:role/sluice-production",
+    "EnvironmentAccountIds": "210987654321",
     "SecretArns": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:mc-api-1a2b3c",
     "CheckFunctionArns": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:smoke",
     "RollBackConcurrency": "5",

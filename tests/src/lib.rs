@@ -1,6 +1,7 @@
 //! What the demo, the bench and the scenarios share: a world to act in, people who act, and what can be seen.
 
 pub mod act;
+pub mod alarms;
 pub mod alone;
 pub mod outside;
 pub mod report;

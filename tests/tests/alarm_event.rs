@@ -2,17 +2,19 @@
 #![allow(clippy::unwrap_used)]
 
 use serde_json::Value;
-use sluice_domain::alarm::{AlarmEvent, NoAlarmEvent, event};
+use sluice_domain::alarm::{AlarmHome, AlarmId, NoAlarmEvent, event};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-type Heard = Result<AlarmEvent, NoAlarmEvent>;
+type Heard = Result<AlarmId, NoAlarmEvent>;
 
 fn alarm(region: &str, account: &str, name: &str) -> Heard {
-    Ok(AlarmEvent {
-        account: account.to_owned(),
-        region: region.to_owned(),
-        alarm: name.to_owned(),
+    Ok(AlarmId {
+        home: AlarmHome {
+            account: account.to_owned(),
+            region: region.to_owned(),
+        },
+        name: name.to_owned(),
     })
 }
 

@@ -132,6 +132,13 @@ fn shifted(weights: Weights, written: bool) -> Shifted {
     }
 }
 
+fn fault(told: Result<Shifted, ClusterError>) -> RouterFault {
+    match told {
+        Err(ClusterError::Router { source, .. }) => *source,
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Without what the API server and its controllers write.
 fn content(mut object: Value) -> Value {
     let metadata = object["metadata"].as_object_mut().unwrap();
@@ -301,17 +308,13 @@ async fn what_is_not_there_is_said() {
         assert_eq!(seen.root, Err(RouterFault::Missing { object: "Service api".into() }));
         assert!(matches!(&seen.standing, RouterVerdict::Refused(reason) if reason.contains("HTTPRoute web does not exist")));
         assert_eq!(seen.ready.values().sum::<u32>(), 0);
-        match place.shift(&router, green(5), 1).await {
-            Err(ClusterError::Router { source: RouterFault::Missing { .. }, .. }) => {}
-            other => panic!("{other:?}"),
-        }
+        let told = fault(place.shift(&router, green(5), 1).await);
+        assert!(matches!(told, RouterFault::Missing { .. }), "{told:?}");
         let mut strange = route(true);
         strange["spec"]["rules"] = json!([{"backendRefs": [{"name": "docs", "port": 80}]}]);
         place.create(strange).await;
-        match place.shift(&router, green(5), 1).await {
-            Err(ClusterError::Router { source: RouterFault::NotNamed { .. }, .. }) => {}
-            other => panic!("{other:?}"),
-        }
+        let told = fault(place.shift(&router, green(5), 1).await);
+        assert!(matches!(told, RouterFault::NotNamed { .. }), "{told:?}");
         assert!(place.shift(&router, green(5), 0).await.is_err(), "0 is no fence");
     })
     .await;
@@ -460,10 +463,8 @@ async fn the_root_is_pointed_at_a_track_and_back() {
         assert_eq!(to(None, 5).await.unwrap(), shifted(Weights::original(), true));
         stands(Weights::original()).await;
         assert_eq!(place.object(&Router::Service).await["spec"]["selector"], json!({"app": "api"}));
-        assert!(matches!(
-            place.shift(&Router::Service, green(5), 6).await,
-            Err(ClusterError::Router { source: RouterFault::NotWhole { .. }, .. })
-        ));
+        let told = fault(place.shift(&Router::Service, green(5), 6).await);
+        assert!(matches!(told, RouterFault::NotWhole { .. }), "{told:?}");
     })
     .await;
 }

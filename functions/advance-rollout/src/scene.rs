@@ -1,7 +1,10 @@
 //! Everything that a step looks at.
 
+use crate::alarms::said;
 use crate::handler::stored;
 use crate::traffic::look;
+use jiff::Timestamp;
+use sluice_alarms::Alarms;
 use sluice_cluster::{Clusters, Namespace};
 use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Rollout};
@@ -10,7 +13,7 @@ use sluice_domain::plan::{ConfigData, config_names};
 use sluice_domain::rollout::Facts;
 use sluice_domain::tracks::{Track, TrafficSeen, placed};
 use sluice_domain::wire::{Caught, Step};
-use sluice_domain::workload::{Observation, WorkloadRef};
+use sluice_domain::workload::{Observation, Verdict, WorkloadRef};
 use sluice_lambda::Failure;
 use sluice_transitions::{Backends, address_of, load_version, spec_of};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +34,8 @@ pub(crate) struct Scene {
     pub wanted: Option<Bundle>,
     /// The same as it is stored, without a track.
     pub neutral: Option<Bundle>,
+    /// What the environment's alarms say, where the next decision asks for it.
+    pub alarms: Option<Verdict>,
     /// What is seen of the traffic, of a rollout on tracks.
     pub traffic: Option<TrafficSeen>,
     /// The environment's namespace.
@@ -45,7 +50,9 @@ impl Scene {
     pub(crate) async fn load(
         backends: &Backends,
         clusters: &Clusters,
+        alarms: &Alarms,
         step: &Step,
+        now: Timestamp,
     ) -> Result<Scene, Failure> {
         let (service, name) = (&step.work.service, &step.work.environment);
         let environment = backends.table.environment(service, name).await?;
@@ -73,14 +80,15 @@ impl Scene {
             _ => None,
         };
         Ok(Scene {
-            environment,
-            rollout,
-            spec,
             package,
             is_helm,
             wanted,
             neutral,
             traffic,
+            alarms: said(alarms, &rollout, &spec, now).await,
+            environment,
+            rollout,
+            spec,
             namespace,
             observed,
         })
@@ -97,7 +105,7 @@ impl Scene {
             helm: self.environment.helm.as_ref(),
             caught,
             traffic: self.traffic.as_ref(),
-            alarms: None,
+            alarms: self.alarms.as_ref(),
         }
     }
 

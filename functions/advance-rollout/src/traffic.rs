@@ -159,20 +159,14 @@ async fn plan(backends: &Backends, scene: &Scene) -> Result<Result<Planned, Stri
     };
     let has_other = matches!(baseline, Baseline::Bundle { .. });
     let traffic = Traffic {
-        route,
-        to: Some(to),
-        from: tracks.live,
         has_other,
-        full: full_size(&target, &running(&scene.observed, tracks.live)),
-        stage: 0,
-        weights: None,
-        first_shift: None,
-        shifted_at: None,
-        bake_until: None,
-        pause: None,
-        resumed: None,
-        hurry: None,
         despite: scene.rollout.despite.clone(),
+        ..Traffic::new(
+            route,
+            Some(to),
+            tracks.live,
+            full_size(&target, &running(&scene.observed, tracks.live)),
+        )
     };
     Ok(Ok(Planned {
         target,

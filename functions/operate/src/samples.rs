@@ -82,8 +82,8 @@ pub fn promotion(environment: &str, release: u32, attempt: u32, state: Promotion
         ended_at: state.is_final().then(|| at(60)),
         approval: None,
         wake: None,
-        despite: Vec::new(),
         bundle: None,
+        despite: Vec::new(),
         v: 1,
     }
 }
@@ -113,6 +113,7 @@ pub fn completed(release: u32, pushed: i64) -> Completed {
         pipeline: hash(1),
         at: at(pushed + 10),
         rolled_back_at: None,
+        watched: None,
     }
 }
 
@@ -145,6 +146,7 @@ pub fn under_way(mut environment: Environment, kind: RolloutKind, release: u32, 
         asked_again: false,
         waits_for: None,
         traffic: None,
+        written_at: None,
         despite: Vec::new(),
         reason: None,
     });
@@ -195,7 +197,9 @@ pub fn on_tracks(phase: Phase, stage: u32) -> Environment {
     let held = |release: u32| Held {
         bundle: hash(release),
         release: Some(ReleaseNumber(release)),
-        ..Held::default()
+        pinned: Default::default(),
+        cooling: None,
+        cooled_at: None,
     };
     let route = Route {
         router: Router::HttpRoute("mc-api".into()),
@@ -212,21 +216,14 @@ pub fn on_tracks(phase: Phase, stage: u32) -> Environment {
     let kind = RolloutKind::Promotion { id: id(42, 1) };
     let mut environment = under_way(environment, kind, 42, phase);
     let weight = [5, 25].get(stage as usize).copied().unwrap_or(100);
+    let full = [("mc-api".to_owned(), 4)].into();
     let traffic = Traffic {
-        route,
-        to: Some(Track::Green),
-        from: Some(Track::Blue),
-        has_other: true,
-        full: [("mc-api".to_owned(), 4)].into(),
         stage,
         weights: Some(Weights::split(Track::Green, weight)),
         first_shift: Some(at(100)),
         shifted_at: Some(at(110)),
         bake_until: Some(at(410)),
-        pause: None,
-        resumed: None,
-        hurry: None,
-        despite: Vec::new(),
+        ..Traffic::new(route, Some(Track::Green), Some(Track::Blue), full)
     };
     environment.rollout.as_mut().unwrap().traffic = Some(Box::new(traffic));
     environment

@@ -129,6 +129,7 @@ async fn older(
         pipeline: promotion.pipeline,
         at: promotion.ended_at.unwrap_or(promotion.wanted_at),
         rolled_back_at: None,
+        watched: None,
     }))
 }
 

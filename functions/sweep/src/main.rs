@@ -5,11 +5,14 @@ mod handler;
 mod heard;
 mod repair;
 
+use handler::Sweeper;
 use serde_json::Value;
+use sluice_alarms::Alarms;
 use sluice_cluster::Clusters;
 use sluice_lambda::{Invocation, RuntimeError, logs, now, run, settings};
 use sluice_rollback_call::RollBack;
 use sluice_transitions::Backends;
+use sluice_watching::Watching;
 
 #[tokio::main]
 async fn main() -> Result<(), RuntimeError> {
@@ -21,8 +24,12 @@ async fn main() -> Result<(), RuntimeError> {
         function,
         backends.table.clone(),
     );
-    let clusters = Clusters::new(&config);
-    let (backends, clusters, roll_back) = (&backends, &clusters, &roll_back);
-    run(move |event: Invocation<Value>| handler::handle(backends, clusters, roll_back, event.payload, now()))
-        .await
+    let watching = Watching::new(backends.clone(), Alarms::new(&config), roll_back.clone());
+    let sweeper = &Sweeper {
+        backends,
+        roll_back,
+        watching,
+        clusters: Clusters::new(&config),
+    };
+    run(move |event: Invocation<Value>| handler::handle(sweeper, event.payload, now())).await
 }

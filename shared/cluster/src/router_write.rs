@@ -188,7 +188,7 @@ impl Namespace {
     fn router_error(&self, label: &str, source: RouterFault) -> ClusterError {
         ClusterError::Router {
             object: self.place_of(label),
-            source,
+            source: source.into(),
         }
     }
 }

@@ -4,10 +4,12 @@
 //! why the history of an alarm's states is read beside its state. Whatever is not known never passes.
 
 mod event;
+mod home;
 mod judging;
 mod warnings;
 
-pub use event::{AlarmEvent, NoAlarmEvent, event};
+pub use event::{NoAlarmEvent, event};
+pub use home::{AlarmHome, AlarmId, alarms_of};
 pub use judging::{judge, standing_before};
 pub use warnings::warnings;
 

@@ -8,6 +8,7 @@ use crate::ids::{
 use crate::ledger::Head;
 use crate::queue::Queue;
 use crate::tracks::{Tracks, Traffic};
+use crate::watch::Watch;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -58,6 +59,9 @@ pub struct Environment {
     /// but this list leads to it, as it is in no queue any more. The sweep wakes them and strikes them off.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub to_wake: Vec<PromotionId>,
+    /// What is watched: the live release, for a time after it got all traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
     /// The last finished or running rollback since the last completed promotion.
     #[serde(default)]
     pub last_rollback: Option<LastRollback>,
@@ -119,7 +123,10 @@ pub struct Rollout {
     /// Of a rollout on tracks: where the traffic is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic: Option<Box<Traffic>>,
-    /// Alarms that do not stop it as long as they stay as they were, as a person said.
+    /// When its first write was decided: from then on its release may have traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_at: Option<Timestamp>,
+    /// Alarms that stand in ALARM for another reason than its release ([`crate::promotion::Promotion::despite`]).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub despite: Vec<String>,
 }
@@ -231,6 +238,9 @@ pub struct Completed {
     /// When it was rolled back, if it was.
     #[serde(default)]
     pub rolled_back_at: Option<Timestamp>,
+    /// Whether it passed its watch; none where there was none to pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched: Option<bool>,
 }
 
 /// Automatic promotion into an environment is stopped until lifted.
@@ -281,6 +291,7 @@ impl Environment {
             hold: None,
             queue: Queue::default(),
             to_wake: Vec::new(),
+            watch: None,
             last_rollback: None,
             ledger: Head::default(),
         }
@@ -327,6 +338,20 @@ impl Rollout {
             RolloutKind::Promotion { id } => Some(id),
             RolloutKind::Rollback { .. } => None,
         }
+    }
+
+    /// Since when its release may have traffic, as far as it was brought in: what turned before does not blame it. In place
+    /// that is the first write, on tracks the first shift.
+    pub fn exposed_at(&self) -> Option<Timestamp> {
+        match &self.traffic {
+            Some(traffic) => traffic.first_shift,
+            None => self.written_at,
+        }
+    }
+
+    /// Alarms that stand in ALARM for another reason than its release.
+    pub fn despite(&self) -> &[String] {
+        &self.despite
     }
 
     /// The bundle that the present phase wants in the cluster, and whether without pods. None while nothing is decided.

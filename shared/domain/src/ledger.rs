@@ -82,6 +82,14 @@ pub enum Event {
     AlarmsSetAside,
     /// A track without traffic gave its pods back.
     TrackCooled,
+    /// A release that got all traffic is watched from now on.
+    WatchStarted,
+    /// A watch is over, and nothing spoke against its release.
+    WatchPassed,
+    /// A watch is over and its alarms cannot tell: its release is held a while longer.
+    WatchHeld,
+    /// An alarm blames a release; it is taken back.
+    AlarmBlamed,
     /// Every pod is on the release.
     RolloutVerified,
     /// A rollout failed; what was there before is being brought back.

@@ -32,5 +32,6 @@ pub mod service;
 pub mod tracks;
 pub mod turn;
 pub mod want;
+pub mod watch;
 pub mod wire;
 pub mod workload;

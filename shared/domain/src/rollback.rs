@@ -1,5 +1,6 @@
 //! One-call rollback: which release comes back, and what is recorded before the cluster is written.
 
+use crate::alarm::Blame;
 use crate::bundle::{Baseline, Bundle};
 use crate::environment::{
     Completed, Environment, Hold, LastRollback, Lease, Live, Phase, Rollout, RolloutKind,
@@ -9,8 +10,9 @@ use crate::ledger::{Event, Record};
 use crate::pipeline::Seconds;
 use crate::promotion::{Promotion, PromotionState};
 use crate::rollout::after;
-use crate::tracks::{Traffic, full_size};
+use crate::tracks::{Held, Tracks, Traffic, full_size};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// What a call asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +25,18 @@ pub struct Call {
     pub by: String,
     /// Why.
     pub reason: Option<String>,
+    /// What is undone; none where it is whatever is there.
+    pub undoes: Option<Undoes>,
+}
+
+/// What a call that follows from a look at one rollout undoes: that rollout, and no later one that it did not look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undoes {
+    /// The execution that brings the release in, or brought it in.
+    pub execution: ExecutionName,
+    /// The alarm that blames it; none where it is undone because the alarms could not tell.
+    #[serde(default)]
+    pub blame: Option<Blame>,
 }
 
 /// What can be brought back.
@@ -85,13 +99,79 @@ pub fn decide(
     {
         return Course::Join(flying.owner.clone());
     }
-    if call.restore {
-        return restore(environment);
+    if let Some(course) = call
+        .undoes
+        .as_ref()
+        .and_then(|undoes| too_late(environment, undoes, call))
+    {
+        return course;
     }
-    match call.to {
+    let course = match call.to {
+        _ if call.restore => restore(environment),
         Some(to) => back_to(environment, to, older),
         None => back(environment),
+    };
+    match course {
+        Course::BringBack { leaving, candidates } => Course::BringBack {
+            leaving,
+            candidates: candidates
+                .into_iter()
+                .map(|target| as_found(environment, target))
+                .collect(),
+        },
+        other => other,
     }
+}
+
+/// What ran before there were tracks is brought back as it was found when the first release came to one, with the Services
+/// that are pointed back at it, and not as it was recorded when it completed: only so it is where it still runs.
+fn as_found(environment: &Environment, target: Target) -> Target {
+    let live = environment.live.as_ref();
+    let first = environment.under_way().and_then(|rollout| {
+        let traffic = rollout.traffic.as_deref()?;
+        let is_live = live.is_some_and(|live| live.bundle == target.bundle);
+        match &rollout.baseline {
+            Some(Baseline::Bundle { hash }) if traffic.from.is_none() && is_live => Some(hash),
+            _ => None,
+        }
+    });
+    let kept = || {
+        let tracks = environment
+            .tracks
+            .as_ref()
+            .filter(|tracks| tracks.live.is_some())?;
+        let original = tracks.original.as_ref()?;
+        let is_it = original.cooled_at.is_none() && original.release.is_some();
+        (is_it && original.release == target.release).then_some(&original.bundle)
+    };
+    match first.or_else(kept).cloned() {
+        Some(bundle) => Target { bundle, ..target },
+        None => target,
+    }
+}
+
+/// What a call comes to whose rollout is no longer the one that is there, or is over where it was to be stopped.
+fn too_late(environment: &Environment, undoes: &Undoes, call: &Call) -> Option<Course> {
+    let is_last = environment
+        .rollout
+        .as_ref()
+        .is_some_and(|rollout| rollout.owner == undoes.execution);
+    let is_under_way = environment.is_held_by(&undoes.execution);
+    let is_left_alone = environment.lease.is_none();
+    if is_last && (if call.restore { is_under_way } else { is_left_alone }) {
+        return None;
+    }
+    let last = environment.last_rollback.as_ref().filter(|_| is_left_alone);
+    Some(match last {
+        Some(last) => Course::Already(last.clone()),
+        None => Course::Refuse {
+            reason: format!(
+                "what {} did to {} was followed by something else, so that there is nothing to undo",
+                undoes.execution, environment.name
+            ),
+            next: Some(format!("sluice status {}", environment.service)),
+        },
+    })
 }
 
 /// The rollback that is being done, unless it is stuck.
@@ -223,8 +303,8 @@ fn leaving(environment: &Environment) -> Option<ReleaseNumber> {
     }
 }
 
-/// The default target: the newest release, other than the one being left, that completed here and was not itself
-/// rolled back; last, what was there before Sluice. A rollback that did not get through is tried again first.
+/// The default target: the newest release, other than the one being left, that completed here, with its watch where there
+/// was one, and was not itself rolled back; last, what was there before Sluice. A rollback that did not get through is tried again first.
 fn back(environment: &Environment) -> Course {
     if let (None, Some(last)) = (&environment.lease, &environment.last_rollback) {
         return Course::Already(last.clone());
@@ -240,7 +320,9 @@ fn back(environment: &Environment) -> Course {
         }
     }
     completed.retain(|one| one.rolled_back_at.is_none());
-    completed.sort_by_key(|one| std::cmp::Reverse((one.pushed_at, one.release)));
+    // What did not get through its watch is better than nothing.
+    let is_proven = |one: &Completed| one.watched != Some(false);
+    completed.sort_by_key(|one| std::cmp::Reverse((is_proven(one), one.pushed_at, one.release)));
     candidates.extend(completed.into_iter().map(target_from));
     let nothing_live = environment.live.is_none();
     candidates.extend(
@@ -294,68 +376,67 @@ pub fn place(environment: &Environment, target: &Target, bundle: &Bundle) -> Res
     let under_way = environment
         .under_way()
         .and_then(|rollout| Some((rollout, rollout.traffic.as_deref()?)));
-    let last = environment
-        .rollout
-        .as_ref()
-        .and_then(|rollout| rollout.traffic.as_deref());
-    let full = full_size(
-        bundle,
-        &last.map(|traffic| traffic.full.clone()).unwrap_or_default(),
-    );
-    let afresh = |traffic: &Traffic, to, from| Traffic {
-        route: traffic.route.clone(),
-        to,
-        from,
-        has_other: true,
-        full: full.clone(),
-        stage: 0,
-        weights: None,
-        first_shift: None,
-        shifted_at: None,
-        bake_until: None,
-        pause: None,
-        resumed: None,
-        hurry: None,
-        despite: Vec::new(),
-    };
-    if let Some((rollout, traffic)) = under_way {
-        if target.without_pods || !traffic.has_other {
-            let stays = Traffic {
-                has_other: false,
-                ..afresh(traffic, traffic.to, traffic.from)
-            };
-            return Ok(Some(stays));
-        }
-        let before = match &rollout.baseline {
-            Some(Baseline::Bundle { hash }) => Some(hash),
-            _ => environment.live.as_ref().map(|live| &live.bundle),
-        };
-        if before == Some(&target.bundle) && rollout.promotion().is_some() {
-            return Ok(Some(afresh(traffic, traffic.from, traffic.to)));
-        }
-        if rollout.target.as_ref() == Some(&target.bundle) {
-            return Ok(Some(afresh(traffic, traffic.to, traffic.from)));
-        }
-        return match traffic.weights {
-            // All of it is still where it was.
-            None => Ok(Some(afresh(traffic, traffic.to, traffic.from))),
-            Some(_) if rollout.promotion().is_none() => Ok(Some(afresh(traffic, traffic.from, traffic.to))),
-            Some(weights) => Err(format!(
-                "both tracks of {} have traffic ({weights}), so that another release has no track to come to: bring back \
-                 what was live first",
-                environment.name
-            )),
-        };
-    }
-    let Some((tracks, live, last)) = environment
-        .tracks
-        .as_ref()
-        .and_then(|tracks| Some((tracks, tracks.live?, last?)))
-    else {
+    let Some(tracks) = &environment.tracks else {
         return Ok(None);
     };
-    let to = tracks.warm(&target.bundle).unwrap_or(Some(live.other()));
-    Ok(Some(afresh(last, to, Some(live))))
+    let Some((rollout, traffic)) = under_way else {
+        // The last rollout may have ended before it came to a track: only what is recorded of the tracks is sure.
+        let (Some(live), Some(route)) = (tracks.live, &tracks.route) else {
+            return Ok(None);
+        };
+        let is_live = environment
+            .live
+            .as_ref()
+            .is_some_and(|one| one.bundle == target.bundle);
+        let (to, from) = if is_live {
+            (Some(live), live.other())
+        } else {
+            (tracks.warm(&target.bundle).unwrap_or(Some(live.other())), live)
+        };
+        let full = full_size(bundle, &tracks.full);
+        return Ok(Some(Traffic::new(route.clone(), to, Some(from), full)));
+    };
+    let afresh = |to, from| Traffic {
+        // What has traffic is not forgotten: another rollback may come before this one has moved any.
+        weights: traffic.weights,
+        ..Traffic::new(traffic.route.clone(), to, from, full_size(bundle, &traffic.full))
+    };
+    if target.without_pods || !traffic.has_other {
+        let stays = Traffic {
+            has_other: false,
+            ..afresh(traffic.to, traffic.from)
+        };
+        return Ok(Some(stays));
+    }
+    if was_there(environment, tracks, rollout, traffic, &target.bundle) {
+        return Ok(Some(afresh(traffic.from, traffic.to)));
+    }
+    match traffic.weights {
+        _ if rollout.target.as_ref() == Some(&target.bundle) => Ok(Some(afresh(traffic.to, traffic.from))),
+        // All of it is still where it was.
+        None => Ok(Some(afresh(traffic.to, traffic.from))),
+        Some(weights) => Err(format!(
+            "both tracks of {} may have traffic ({weights}), so that another release has no track to come to: bring back \
+             what was live first",
+            environment.name
+        )),
+    }
+}
+
+/// Whether a bundle is what the traffic of a rollout under way comes from.
+fn was_there(
+    environment: &Environment,
+    tracks: &Tracks,
+    rollout: &Rollout,
+    traffic: &Traffic,
+    bundle: &Hash,
+) -> bool {
+    let live = environment.live.as_ref().map(|live| &live.bundle);
+    match (&rollout.kind, &rollout.baseline) {
+        (RolloutKind::Promotion { .. }, Some(Baseline::Bundle { hash })) => hash == bundle,
+        (RolloutKind::Promotion { .. }, _) => live == Some(bundle),
+        (RolloutKind::Rollback { .. }, _) => live == Some(bundle) && tracks.live == traffic.from,
+    }
 }
 
 /// Records a rollback: takes the lease over with the next fence, ends what it preempts, holds automatic promotion.
@@ -372,6 +453,7 @@ pub fn begin(
     let fence = environment.fence.next(beginning.highest_fence);
     let owner = rollback_execution(&environment.service, &environment.name, fence);
     let mut records = Vec::new();
+    records.extend(blamed(call, leaving));
     let record = |event, reason: Option<String>| Record {
         event,
         by: call.by.clone(),
@@ -381,6 +463,7 @@ pub fn begin(
         fence: Some(fence),
         reason,
     };
+    keep_places(environment, target, beginning.traffic.as_ref());
     if let Some(promotion) = preempted {
         records.push(preempt(environment, promotion, call, now));
     }
@@ -415,11 +498,13 @@ pub fn begin(
         held_until: None,
         asked_again: false,
         waits_for: None,
-        despite: Vec::new(),
         traffic: beginning.traffic.map(Box::new),
+        written_at: Some(now),
+        despite: Vec::new(),
         reason: call.reason.clone(),
     });
     if !call.restore {
+        environment.watch = None;
         blame(environment, leaving, call, &owner, target, now);
         let why = environment.hold.as_ref().map(|hold| hold.reason.clone());
         records.push(record(Event::Held, why));
@@ -427,9 +512,48 @@ pub fn begin(
     records
 }
 
+/// What the rollout that ends here has brought to a track stays there, until it is cooled or written over. `to` is written
+/// over now, unless the target still is there.
+fn keep_places(environment: &mut Environment, target: &Target, traffic: Option<&Traffic>) {
+    let left = environment.under_way().and_then(|rollout| {
+        let place = rollout.traffic.as_ref()?.to?;
+        let held = Held::new(rollout.target.clone()?, rollout.release);
+        Some((place, held))
+    });
+    let Some(tracks) = environment.tracks.as_mut() else {
+        return;
+    };
+    tracks.held.extend(left);
+    if let Some(traffic) = traffic {
+        tracks.full.clone_from(&traffic.full);
+        let to = traffic.to;
+        tracks
+            .held
+            .retain(|track, held| Some(*track) != to || held.bundle == target.bundle);
+    }
+}
+
+/// That an alarm blames the release being left.
+fn blamed(call: &Call, leaving: Option<ReleaseNumber>) -> Option<Record> {
+    let undoes = call.undoes.as_ref()?;
+    let blame = undoes.blame.as_ref()?;
+    Some(Record {
+        event: Event::AlarmBlamed,
+        by: call.by.clone(),
+        release: leaving,
+        digest: None,
+        execution: Some(undoes.execution.clone()),
+        fence: None,
+        reason: Some(blame.to_string()),
+    })
+}
+
 /// The promotion ends; its release did not complete.
 fn preempt(environment: &mut Environment, promotion: &mut Promotion, call: &Call, now: Timestamp) -> Record {
-    let (state, event) = if call.restore {
+    let blames = call.undoes.as_ref().is_some_and(|undoes| undoes.blame.is_some());
+    let (state, event) = if call.restore && blames {
+        (PromotionState::Failed, Event::PromotionFailed)
+    } else if call.restore {
         (PromotionState::Aborted, Event::PromotionAborted)
     } else {
         (PromotionState::Preempted, Event::PromotionPreempted)

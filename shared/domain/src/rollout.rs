@@ -16,8 +16,8 @@ use crate::pipeline::Seconds;
 use crate::promotion::{Promotion, PromotionState};
 use crate::release::Release;
 use crate::tracks::{Held, Pause, Stage, Traffic};
+use crate::watch::Watch;
 use jiff::{SignedDuration, Timestamp};
-use std::collections::BTreeMap;
 
 /// Takes the lease for a promotion whose turn it is. The cluster has not been written.
 pub fn take_lease(
@@ -51,6 +51,7 @@ pub fn take_lease(
         asked_again: false,
         waits_for: None,
         traffic: None,
+        written_at: None,
         despite: promotion.despite.clone(),
     });
     Record {
@@ -84,7 +85,8 @@ pub struct Beginning {
     pub timeout: Seconds,
 }
 
-/// Records the first write of a rollout.
+/// Records the first write of a rollout. What was watched until now is written over, in place; on tracks it keeps its traffic,
+/// and its watch rests until the first shift.
 pub fn begin(
     environment: &mut Environment,
     step: u32,
@@ -93,7 +95,12 @@ pub fn begin(
 ) -> Option<Record> {
     let fence = environment.fence.next(beginning.highest_fence);
     let rollout = environment.rollout.as_mut()?;
+    let unwatched = match rollout.traffic {
+        Some(_) => None,
+        None => environment.watch.take().map(ends_early),
+    };
     rollout.phase = Phase::Rolling;
+    rollout.written_at = Some(now);
     rollout.step = Some(step);
     rollout.fence = fence;
     rollout.baseline = Some(beginning.baseline);
@@ -101,7 +108,7 @@ pub fn begin(
     rollout.deadline = after(now, beginning.timeout);
     rollout.reason = None;
     rollout.waits_for = None;
-    let record = record(rollout, Event::RolloutStarted, Some(fence), None);
+    let record = record(rollout, Event::RolloutStarted, Some(fence), unwatched.as_deref());
     environment.fence = fence;
     Some(record)
 }
@@ -120,6 +127,7 @@ pub fn begin_on_tracks(
         tracks.held.remove(&to);
     }
     tracks.route = Some(traffic.route.clone());
+    tracks.full.clone_from(&traffic.full);
     environment.rollout.as_mut()?.traffic = Some(Box::new(traffic));
     begin(environment, step, beginning, now)
 }
@@ -136,8 +144,10 @@ pub fn shift(
     let fence = environment.fence.next(highest_fence);
     let rollout = environment.rollout.as_mut()?;
     let traffic = rollout.traffic.as_mut()?;
+    let unwatched = environment.watch.take().map(ends_early);
     let weights = traffic.weights_of(stage);
     traffic.weights = Some(weights);
+    traffic.decided_at = Some(now);
     traffic.first_shift.get_or_insert(now);
     traffic.shifted_at = None;
     traffic.bake_until = None;
@@ -145,7 +155,10 @@ pub fn shift(
     rollout.step = Some(step);
     rollout.fence = fence;
     rollout.deadline = after(now, within);
-    let reason = weights.to_string();
+    let reason = match unwatched {
+        Some(unwatched) => format!("{weights}; {unwatched}"),
+        None => weights.to_string(),
+    };
     let record = record(rollout, Event::TrafficShifted, Some(fence), Some(&reason));
     environment.fence = fence;
     Some(record)
@@ -185,6 +198,7 @@ pub fn advance(
     rollout.fence = fence;
     rollout.deadline = after(now, within);
     rollout.held_until = None;
+    rollout.reason = None;
     let reason = format!("stage {}", stage.saturating_add(1));
     let record = record(rollout, Event::RolloutStarted, Some(fence), Some(&reason));
     environment.fence = fence;
@@ -209,6 +223,16 @@ pub fn await_person(
     });
     rollout.step = Some(step);
     Some(record(rollout, Event::RolloutPaused, None, Some(reason)))
+}
+
+fn ends_early(watch: Watch) -> String {
+    let release = watch
+        .release
+        .map_or_else(String::new, |release| format!(" of {release}"));
+    format!(
+        "the watch{release}, which was to last until {}, ends with it",
+        watch.until
+    )
 }
 
 /// Records what helm would run, before anything is written: what is there and what is to be.
@@ -385,31 +409,31 @@ fn settle_tracks(environment: &mut Environment, rollout: &Rollout, verified: boo
     let (Some(traffic), Some(tracks)) = (&rollout.traffic, environment.tracks.as_mut()) else {
         return;
     };
-    let held = |bundle: &Hash, release| Held {
-        bundle: bundle.clone(),
-        release,
-        pinned: BTreeMap::new(),
-        cooling: None,
-        cooled_at: None,
-    };
     if let (Some(to), Some(target)) = (traffic.to, &rollout.target) {
-        tracks.held.insert(to, held(target, rollout.release));
+        tracks.held.insert(to, Held::new(target.clone(), rollout.release));
     }
     if !verified {
         return;
     }
     match (traffic.from, &rollout.baseline) {
+        // What never had the whole traffic has no size to be kept at.
+        (Some(from), _) if tracks.live != Some(from) => {}
         (Some(from), _) => {
             if let Some(left) = tracks.held.get_mut(&from) {
                 left.pinned.clone_from(&traffic.full);
             }
         }
         (None, Some(Baseline::Bundle { hash })) => {
-            let mut original = held(hash, None);
+            let before = environment.live.as_ref().and_then(|live| live.release);
+            let mut original = Held::new(hash.clone(), before);
             original.pinned.clone_from(&traffic.full);
             tracks.original = Some(original);
         }
         (None, _) => {}
+    }
+    if traffic.to.is_none() {
+        // It is what is live again, and no track's warm other side.
+        tracks.original = None;
     }
     tracks.live = traffic.to;
 }
@@ -449,6 +473,7 @@ fn set_live(environment: &mut Environment, rollout: &Rollout, release: Option<&R
                     pipeline: rollout.pipeline.clone(),
                     at: now,
                     rolled_back_at: None,
+                    watched: None,
                 },
             );
             forget(&mut environment.completed);
@@ -485,3 +510,7 @@ pub fn bundle_of(wanted: Wanted<'_>, stored: Bundle) -> Bundle {
 #[cfg(test)]
 #[path = "rollout_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "rollout/track_world.rs"]
+pub(crate) mod track_world;

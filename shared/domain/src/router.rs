@@ -94,6 +94,13 @@ pub struct RouterObservation {
     pub root_fence: Fence,
 }
 
+impl RouterObservation {
+    /// The highest fence on what was looked at: a new holder starts above it.
+    pub fn highest_fence(&self) -> Fence {
+        self.fence.max(self.root_fence)
+    }
+}
+
 impl RouterVerdict {
     /// The same, with what it is about before its reason.
     fn about(self, what: &str) -> Self {

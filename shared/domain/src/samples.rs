@@ -97,8 +97,8 @@ pub(crate) fn promotion(number: u32) -> Promotion {
         ended_at: None,
         approval: None,
         wake: None,
-        despite: Vec::new(),
         bundle: None,
+        despite: Vec::new(),
         v: 1,
     }
 }
@@ -120,6 +120,7 @@ pub(crate) fn completed(number: u32) -> Completed {
         pipeline: hash(900),
         at: at(i64::from(number) * 10 + 5),
         rolled_back_at: None,
+        watched: None,
     }
 }
 
@@ -164,8 +165,9 @@ pub(crate) fn rolling(mut environment: Environment, number: u32, phase: Phase) -
         held_until: None,
         asked_again: false,
         waits_for: None,
-        despite: Vec::new(),
         traffic: None,
+        written_at: (phase != Phase::Starting).then(|| at(10)),
+        despite: Vec::new(),
         reason: None,
     });
     environment

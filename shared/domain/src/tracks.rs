@@ -3,6 +3,8 @@
 pub mod cooling;
 mod place;
 mod render;
+#[cfg(test)]
+pub(crate) mod render_samples;
 mod traffic;
 
 pub use place::{cold, placed, pointed_at};
@@ -68,6 +70,9 @@ pub struct Tracks {
     /// By what the traffic comes, as the last rollout had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<Route>,
+    /// How many pods each Deployment has with the whole traffic, by its name without the track, as the last rollout had it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub full: BTreeMap<String, i32>,
     /// What was last brought to each of them.
     #[serde(default)]
     pub held: BTreeMap<Track, Held>,
@@ -113,6 +118,19 @@ pub struct Held {
     /// Since when it has no pods any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cooled_at: Option<Timestamp>,
+}
+
+impl Held {
+    /// What was just brought there.
+    pub fn new(bundle: Hash, release: Option<ReleaseNumber>) -> Self {
+        Self {
+            bundle,
+            release,
+            pinned: BTreeMap::new(),
+            cooling: None,
+            cooled_at: None,
+        }
+    }
 }
 
 /// The weights of the backends that a router knows, in percent; together 100.

@@ -91,8 +91,8 @@ pub fn want(
         ended_at: None,
         approval: None,
         wake: None,
-        despite: Vec::new(),
         bundle: None,
+        despite: Vec::new(),
         v: 0,
     };
     let superseded = placement.superseded.filter(|lost| *lost != id);

@@ -6,6 +6,7 @@ use crate::place::who;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{Timestamp, Unit};
+use sluice_domain::alarm::alarms_of;
 use sluice_domain::api::{Answer, Refusal, RefusalKind};
 use sluice_domain::environment::Environment;
 use sluice_domain::ids::{EnvironmentName, Hash};
@@ -161,9 +162,11 @@ async fn publish_first(
         newest: None,
         first_applied_at: whole_second(now),
         environments: names.clone(),
+        alarms: alarms_of(pipeline, door.backends.executions.home()),
         removed: None,
         v: 0,
     };
+    may_lead(meta.alarms.len())?;
     let mut transaction = Transaction::new();
     transaction.new_service(&meta);
     let reason = format!("version {} is the first", ready.version.hash.short());
@@ -219,9 +222,15 @@ async fn publish_next(
     };
     let reason = format!("version {}{place}{}{back}", hash.short(), told(&approval_changed));
     let by = who(&caller);
+    let alarms = alarms_of(pipeline, door.backends.executions.home());
+    let after = Meta {
+        alarms,
+        ..meta_after(&before, pipeline, hash, now)
+    };
+    may_lead(after.alarms.symmetric_difference(&before.meta.alarms).count())?;
     let mut transaction = Transaction::new();
     let environments = touched(&old, pipeline, &before);
-    transaction.update_service(&meta_after(&before, pipeline, hash, now), &before.meta);
+    transaction.update_service(&after, &before.meta);
     add_records(&mut transaction, environments, &record_of(&by, reason), now);
     add_version(door, &mut transaction, ready, by, now).await?;
     transaction.commit(&door.backends.table).await?;
@@ -229,6 +238,20 @@ async fn publish_next(
         changed: true,
         approval_changed,
     })
+}
+
+/// The most alarms that are told of a service, or no longer, at once: each is a row, and one transaction writes them all with
+/// the environments' own (DynamoDB takes 100 writes).
+const MOST_ALARMS: usize = 40;
+
+fn may_lead(changed: usize) -> Result<(), Refusal> {
+    if changed <= MOST_ALARMS {
+        return Ok(());
+    }
+    let message = format!(
+        "{changed} alarms are added or taken away, and {MOST_ALARMS} can be at once. Nothing was published: apply it in steps."
+    );
+    Err(Refusal::new(RefusalKind::Invalid, message, None))
 }
 
 fn told(approval_changed: &[EnvironmentName]) -> String {

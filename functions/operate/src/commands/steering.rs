@@ -135,9 +135,23 @@ mod tests {
         let mut told = Vec::new();
         let baking = on_tracks(Phase::Baking, 1);
         let mut shifting = on_tracks(Phase::Shifting, 1);
-        shifting.rollout.as_mut().unwrap().traffic.as_mut().unwrap().shifted_at = None;
+        shifting
+            .rollout
+            .as_mut()
+            .unwrap()
+            .traffic
+            .as_mut()
+            .unwrap()
+            .shifted_at = None;
         let mut rolling = on_tracks(Phase::Rolling, 0);
-        rolling.rollout.as_mut().unwrap().traffic.as_mut().unwrap().weights = None;
+        rolling
+            .rollout
+            .as_mut()
+            .unwrap()
+            .traffic
+            .as_mut()
+            .unwrap()
+            .weights = None;
         for environment in [baking, shifting, rolling] {
             told.push(paused_text(&place, environment.rollout.as_ref().unwrap()));
         }

@@ -1,4 +1,5 @@
-"""CloudWatch alarms: exact dimensions, M of N datapoints, missing data, a clock, and events on every transition."""
+"""CloudWatch alarms: exact dimensions, M of N datapoints, missing data, a clock, times in milliseconds, and events on every
+transition."""
 import os
 import threading
 import time
@@ -27,12 +28,21 @@ def _configuration(alarm):
     return {"metrics": [{"id": "m1", "metricStat": stat, "returnData": True}]}
 
 
+def _text(now, zone):
+    """A time in milliseconds, as CloudWatch has them."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now * 1000) % 1000:03d}{zone}"
+
+
 def record_history(name, old, new, reason, alarm_type="MetricAlarm", reason_data=None):
     _record_history(name, old, new, reason, alarm_type, reason_data)
+    # Whole seconds would put what happened after a moment before it.
+    now = time.time()
+    cloudwatch._history_entries()[-1]["Timestamp"] = _text(now, "Z")
     if old == new:
         return
     alarm = cloudwatch._alarms.get(name) or cloudwatch._composite_alarms.get(name) or {}
-    at = time.strftime("%Y-%m-%dT%H:%M:%S.000+0000", time.gmtime())
+    alarm.update(StateUpdatedTimestamp=now, StateTransitionedTimestamp=now)
+    at = _text(now, "+0000")
     emit("aws.cloudwatch", "CloudWatch Alarm State Change", {
         "alarmName": name,
         "state": {"value": new, "reason": reason, "timestamp": at},

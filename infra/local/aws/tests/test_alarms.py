@@ -57,3 +57,16 @@ class Evaluating(PluginTest):
         self.assertEqual([event["DetailType"] for event in self.sent], ["CloudWatch Alarm State Change"])
         cloudwatch._evaluate_alarm(one)
         self.assertEqual(len(self.sent), 1, "no transition, no event")
+
+    def test_a_transition_has_its_time_in_milliseconds_in_the_alarm_and_in_its_history(self):
+        self.point("a")
+        one = alarm(EvaluationPeriods=1)
+        cloudwatch._alarms["errors"] = one
+        self.addCleanup(cloudwatch._alarms.pop, "errors", None)
+        before = time.time()
+        cloudwatch._evaluate_alarm(one)
+        after = time.time()
+        turned = cloudwatch._parse_ts(cloudwatch._history_entries()[-1]["Timestamp"])
+        for at in (one["StateTransitionedTimestamp"], one["StateUpdatedTimestamp"], turned):
+            self.assertLessEqual(before - 0.001, at)
+            self.assertLessEqual(at, after)

@@ -3,19 +3,8 @@
 //! Shape: CloudWatch user guide, "Alarm events and EventBridge". What an event says beside that differs between alarms of a
 //! metric, of an expression and composite ones, and grows over time; so nothing but what names the alarm is looked at.
 
-use super::AlarmState;
+use super::{AlarmHome, AlarmId, AlarmState};
 use serde_json::Value;
-
-/// Which alarm went into ALARM, as an event says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AlarmEvent {
-    /// The account that it is in: 12 digits.
-    pub account: String,
-    /// Its region.
-    pub region: String,
-    /// Its name.
-    pub alarm: String,
-}
 
 /// Why an event is none of an alarm that went into ALARM.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,8 +27,8 @@ pub enum NoAlarmEvent {
     },
 }
 
-/// Reads an event, whatever it is.
-pub fn event(event: &Value) -> Result<AlarmEvent, NoAlarmEvent> {
+/// Which alarm went into ALARM, as an event says, whatever it is.
+pub fn event(event: &Value) -> Result<AlarmId, NoAlarmEvent> {
     is(event, "source", "/source", "aws.cloudwatch", "`aws.cloudwatch`")?;
     let kind = "CloudWatch Alarm State Change";
     is(
@@ -57,14 +46,13 @@ pub fn event(event: &Value) -> Result<AlarmEvent, NoAlarmEvent> {
         alarm,
         "`ALARM`",
     )?;
-    Ok(AlarmEvent {
-        account: account(text(event, "account", "/account")?)?,
-        region: some(text(event, "region", "/region")?, "region", "a region")?,
-        alarm: some(
-            text(event, "detail.alarmName", "/detail/alarmName")?,
-            "detail.alarmName",
-            "a name",
-        )?,
+    let name = text(event, "detail.alarmName", "/detail/alarmName")?;
+    Ok(AlarmId {
+        home: AlarmHome {
+            account: account(text(event, "account", "/account")?)?,
+            region: some(text(event, "region", "/region")?, "region", "a region")?,
+        },
+        name: some(name, "detail.alarmName", "a name")?,
     })
 }
 

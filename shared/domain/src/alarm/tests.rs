@@ -364,6 +364,28 @@ fn what_is_said_before_an_alarm_is_needed() {
     insta::assert_snapshot!(warnings(&wanted, &seen).join("\n"));
 }
 
+#[test]
+fn an_alarm_is_in_the_account_of_the_environments_role_and_in_its_region() {
+    let ours = AlarmHome {
+        account: "111111111111".into(),
+        region: "eu-west-1".into(),
+    };
+    let home = |role: Option<&str>, region: Option<&str>| {
+        let spec = crate::pipeline::EnvironmentSpec {
+            role: role.map(str::to_owned),
+            region: region.map(str::to_owned),
+            ..crate::samples::spec(None)
+        };
+        let AlarmHome { account, region } = AlarmHome::of(&spec, &ours);
+        format!("{account} {region}")
+    };
+    let role = Some("arn:aws:iam::222222222222:role/sluice-production");
+    assert_eq!(home(None, None), "111111111111 eu-west-1");
+    assert_eq!(home(role, None), "222222222222 eu-west-1");
+    assert_eq!(home(role, Some("us-east-1")), "222222222222 us-east-1");
+    assert_eq!(home(None, Some("us-east-1")), "111111111111 us-east-1");
+}
+
 fn any_state() -> impl Strategy<Value = AlarmState> {
     prop_oneof![Just(Fine), Just(Alarm), Just(NoData)]
 }
@@ -440,8 +462,8 @@ proptest! {
     fn whatever_is_sent_is_heard_and_names_an_alarm_only_as_it_stands_there(json in damaged()) {
         if let Ok(heard) = event(&json) {
             prop_assert_eq!(&json["detail"]["state"]["value"], "ALARM");
-            prop_assert_eq!(&json["detail"]["alarmName"], &heard.alarm);
-            prop_assert_eq!((&json["account"], &json["region"]), (&heard.account.into(), &heard.region.into()));
+            prop_assert_eq!(&json["detail"]["alarmName"], &heard.name);
+            prop_assert_eq!((&json["account"], &json["region"]), (&heard.home.account.into(), &heard.home.region.into()));
         }
     }
 

@@ -105,7 +105,8 @@ pub struct Facts<'a> {
     pub caught: Option<&'a Caught>,
     /// Of a rollout on tracks: what is seen of the traffic.
     pub traffic: Option<&'a TrafficSeen>,
-    /// What the environment's alarms say, where they were looked at; before the first shift, what stands against it.
+    /// What the environment's alarms say, where they were looked at; before the first shift, what stands against it. None
+    /// passes only where the environment has no alarms.
     pub alarms: Option<&'a Verdict>,
 }
 
@@ -141,11 +142,9 @@ fn starting(facts: Facts<'_>, now: Timestamp) -> Decision {
         Checked::Passed if now >= rollout.deadline => {
             Decision::Abandon(waited("its time was over before it began", rollout))
         }
-        Checked::Passed => match facts.alarms {
-            Some(Verdict::Failed(reason) | Verdict::Inconclusive(reason)) => {
-                Decision::Look(reason.clone(), LATER)
-            }
-            _ => Decision::Begin,
+        Checked::Passed => match alarms(facts) {
+            Verdict::Failed(reason) | Verdict::Inconclusive(reason) => Decision::Look(reason, LATER),
+            Verdict::Passed => Decision::Begin,
         },
         Checked::Failed(reason) => Decision::Abandon(reason),
         Checked::Open(decision) => decision,
@@ -193,6 +192,15 @@ fn verified(facts: Facts<'_>, now: Timestamp) -> Decision {
         Checked::Passed => Decision::Verify,
         Checked::Failed(reason) => give_up(facts.rollout, reason),
         Checked::Open(decision) => decision,
+    }
+}
+
+/// What the alarms say. Not to have looked is not to have passed.
+fn alarms(facts: Facts<'_>) -> Verdict {
+    match facts.alarms {
+        Some(verdict) => verdict.clone(),
+        None if facts.spec.alarms.is_empty() => Verdict::Passed,
+        None => Verdict::Inconclusive("the alarms were not looked at".into()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a phase of a rollout on tracks wants in the cluster, and where.
 
-use super::{RenderFault, TRACK_LABEL, Track, Traffic, on_track, pointed, sized};
+use super::{RenderFault, TRACK_LABEL, Track, Traffic, on_track, pointed, pointing, sized};
 use crate::bundle::Bundle;
 use crate::environment::{Phase, Rollout};
 use crate::pipeline::{EnvironmentSpec, Strategy};
@@ -12,7 +12,12 @@ pub fn placed(rollout: &Rollout, spec: &EnvironmentSpec, bundle: Bundle) -> Resu
     let Some(traffic) = &rollout.traffic else {
         return Ok(bundle);
     };
-    let goes_back = matches!(rollout.phase, Phase::Restoring | Phase::Restored | Phase::Stuck);
+    // A rollback that is stuck was on its way to where it was to bring its target.
+    let goes_back = match rollout.phase {
+        Phase::Restoring | Phase::Restored => true,
+        Phase::Stuck => rollout.promotion().is_some(),
+        _ => false,
+    };
     // Without anything to go back to, what was brought is what loses its pods.
     let place = if goes_back && traffic.has_other {
         traffic.from
@@ -34,10 +39,20 @@ pub fn placed(rollout: &Rollout, spec: &EnvironmentSpec, bundle: Bundle) -> Resu
         return Ok(rendered.scaled_to_zero());
     }
     let mut placed = sized(&rendered, track, &traffic.full, weight);
+    // A router names the Services of both tracks always, and refuses one that is not there.
+    let others = on_track(&bundle, track.other())?.objects;
+    placed.objects.extend(others.into_iter().filter(is_track_service));
     if matches!(spec.strategy, Strategy::BlueGreen(_)) && !goes_back {
         placed.objects.extend(preview(&bundle, traffic, track));
     }
     Ok(placed)
+}
+
+fn is_track_service(object: &Value) -> bool {
+    object.get("kind").is_some_and(|kind| kind == "Service")
+        && object
+            .pointer("/spec/selector")
+            .is_some_and(|selector| selector.get(TRACK_LABEL).is_some())
 }
 
 /// What was there before there were tracks, without the Services: these are pointed when the traffic moves.
@@ -80,20 +95,21 @@ fn preview(bundle: &Bundle, traffic: &Traffic, track: Track) -> Option<Value> {
 }
 
 /// Which place every one of these Services selects, as they are in the cluster: a track, or (the inner none) what was
-/// there before there were tracks. None where one is missing, or where they do not agree.
+/// there before there were tracks. None where one is missing, selects anything else, or where they do not agree.
 pub fn pointed_at(bundle: &Bundle, in_cluster: &[Value]) -> Option<Option<Track>> {
     let mut places = pointed(bundle).into_iter().map(|service| {
         let name = service.pointer("/metadata/name")?;
         let found = in_cluster
             .iter()
             .find(|found| found.pointer("/metadata/name") == Some(name))?;
-        let selector = found.pointer("/spec/selector")?;
-        match selector.get(TRACK_LABEL).and_then(Value::as_str) {
-            Some("blue") => Some(Some(Track::Blue)),
-            Some("green") => Some(Some(Track::Green)),
-            Some(_) => None,
-            None => (Some(selector) == service.pointer("/spec/selector")).then_some(None),
-        }
+        let selector = found.pointer("/spec/selector");
+        let selects = |place: &Option<Track>| match place {
+            Some(track) => pointing(service, bundle, *track).pointer("/spec/selector") == selector,
+            None => service.pointer("/spec/selector") == selector,
+        };
+        [None, Some(Track::Blue), Some(Track::Green)]
+            .into_iter()
+            .find(selects)
     });
     let first = places.next()??;
     places.all(|place| place == Some(first)).then_some(first)

@@ -3,8 +3,11 @@
 
 use super::{TRACK_LABEL, Track, TrackServices, Weights};
 use crate::bundle::{Bundle, WorkloadBundle};
+use apart::{check_apart, selected_by, spec_selector};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+
+mod apart;
 
 /// The longest value of a label (Kubernetes, "Labels and Selectors").
 const LONGEST_LABEL: usize = 63;
@@ -100,7 +103,19 @@ pub fn services_of(bundle: &Bundle, named: Option<&str>) -> Result<TrackServices
         (None, []) => return Err(RenderFault::NoService(deployments())),
         (None, several) => return Err(RenderFault::WhichService(several.join(", "))),
     };
-    if Track::Green.of(root).len() > LONGEST_NAME || format!("{root}-preview").len() > LONGEST_NAME {
+    let preview = format!("{root}-preview");
+    if bundle
+        .objects
+        .iter()
+        .any(|object| is_service(object) && name_of(object) == preview)
+    {
+        return Err(RenderFault::NoTrack {
+            kind: "Service".to_owned(),
+            name: preview,
+            why: "it is what the idle track's Service is called while it is looked at",
+        });
+    }
+    if Track::Green.of(root).len() > LONGEST_NAME || preview.len() > LONGEST_NAME {
         return Err(RenderFault::LongName {
             kind: "Service",
             name: root.to_owned(),
@@ -143,6 +158,7 @@ pub fn on_track(bundle: &Bundle, track: Track) -> Result<Bundle, RenderFault> {
         .iter()
         .filter_map(|object| object_on(object, bundle, &labels, track).transpose())
         .collect::<Result<_, _>>()?;
+    check_apart(bundle, &rendered)?;
     Ok(rendered)
 }
 
@@ -206,8 +222,8 @@ pub fn weights_at(track: Option<Track>, weight: u32) -> Weights {
     track.map_or_else(Weights::original, |track| Weights::split(track, weight))
 }
 
-/// The labels, key and value, by which something selects the workload's pods: those of the Deployments' own selectors and
-/// of the Services that select them.
+/// The labels, key and value, by which something selects the workload's pods: those of the Deployments' own selectors, and of
+/// the Services and disruption budgets that select them.
 fn selected_labels(bundle: &Bundle) -> BTreeSet<(String, String)> {
     let of_deployments = bundle
         .deployments
@@ -218,7 +234,13 @@ fn selected_labels(bundle: &Bundle) -> BTreeSet<(String, String)> {
         .iter()
         .filter(|object| selects(object, bundle))
         .filter_map(|one| one.pointer("/spec/selector"));
-    let maps = of_deployments.chain(of_services).filter_map(Value::as_object);
+    let of_budgets = bundle
+        .objects
+        .iter()
+        .filter(|object| protects(object, bundle))
+        .filter_map(|one| one.pointer("/spec/selector/matchLabels"));
+    let maps = of_deployments.chain(of_services).chain(of_budgets);
+    let maps = maps.filter_map(Value::as_object);
     let pairs = maps
         .flatten()
         .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
@@ -304,7 +326,7 @@ fn object_on(
                 json!(track.of(target)),
             );
         }
-        "PodDisruptionBudget" => {
+        "PodDisruptionBudget" if protects(object, bundle) => {
             relabel_selector(rendered.pointer_mut("/spec/selector/matchLabels"), labels, track);
         }
         // What the tracks share, as they share a ServiceAccount.
@@ -337,6 +359,13 @@ fn service(
         return Err(no_track("it is of type ExternalName"));
     }
     relabel_selector(rendered.pointer_mut("/spec/selector"), labels, track);
+    // ExternalDNS would give the name of the outside to this one too (its documentation, "Annotations").
+    if let Some(annotations) = rendered
+        .pointer_mut("/metadata/annotations")
+        .and_then(Value::as_object_mut)
+    {
+        annotations.retain(|key, _| !key.starts_with("external-dns.alpha.kubernetes.io/"));
+    }
     let Some(spec) = rendered.get_mut("spec").and_then(Value::as_object_mut) else {
         return Ok(());
     };
@@ -351,6 +380,10 @@ fn service(
         "allocateLoadBalancerNodePorts",
     ];
     spec.retain(|key, _| !OF_THE_OUTSIDE.contains(&key.as_str()));
+    // An address of the inside is the Service's that it is a copy of. A headless one stays headless.
+    if spec.get("clusterIP") != Some(&json!("None")) {
+        spec.retain(|key, _| key != "clusterIP" && key != "clusterIPs");
+    }
     for port in spec
         .get_mut("ports")
         .and_then(Value::as_array_mut)
@@ -366,22 +399,29 @@ fn service(
 
 /// Whether a Service selects pods of a bundle.
 fn selects(object: &Value, bundle: &Bundle) -> bool {
-    if object.get("kind").and_then(Value::as_str) != Some("Service") {
-        return false;
-    }
-    let Some(selector) = object.pointer("/spec/selector").and_then(Value::as_object) else {
-        return false;
-    };
-    let in_labels = |labels: &Value| selector.iter().all(|(key, value)| labels.get(key) == Some(value));
-    let mut labels = bundle
-        .deployments
-        .iter()
-        .filter_map(|one| one.manifest.pointer("/spec/template/metadata/labels"));
-    !selector.is_empty() && labels.any(in_labels)
+    is_service(object) && spec_selector(object).is_some_and(|selector| selected_by(&selector, bundle))
 }
 
+/// Whether a disruption budget is of a bundle's pods, by their labels. One over everything in the namespace is of no workload.
+fn protects(object: &Value, bundle: &Bundle) -> bool {
+    object
+        .get("kind")
+        .is_some_and(|kind| kind == "PodDisruptionBudget")
+        && spec_selector(object)
+            .is_some_and(|selector| !selector.has_expressions() && selected_by(&selector, bundle))
+}
+
+fn is_service(object: &Value) -> bool {
+    object.get("kind").is_some_and(|kind| kind == "Service")
+}
+
+/// A label's value has to start with a letter or a digit, unless it is empty (Kubernetes, "Labels and Selectors").
 fn track_value(value: &str, track: Track) -> String {
-    track.of(value)
+    if value.is_empty() {
+        track.as_str().to_owned()
+    } else {
+        track.of(value)
+    }
 }
 
 /// Each of the labels with the track's value, and the track's own label.
@@ -393,9 +433,14 @@ fn relabel(map: Option<&mut Value>, labels: &BTreeSet<(String, String)>, track: 
     let Some(map) = map.and_then(Value::as_object_mut) else {
         return;
     };
-    for (key, value) in labels {
-        if let Some(found) = map.get_mut(key).filter(|found| found.as_str() == Some(value)) {
-            *found = json!(track_value(value, track));
+    // Each once: what one value becomes may be another one's of before.
+    for (key, found) in map.iter_mut() {
+        let of_track = found
+            .as_str()
+            .filter(|value| labels.contains(&(key.clone(), (*value).to_owned())))
+            .map(|value| track_value(value, track));
+        if let Some(of_track) = of_track {
+            *found = json!(of_track);
         }
     }
     if with_track {
@@ -417,7 +462,9 @@ fn relabel_selectors_below(value: Option<&mut Value>, labels: &BTreeSet<(String,
                         })
                     });
                     relabel(Some(inner), labels, track, own);
-                } else {
+                } else if key == "matchExpressions" {
+                    relabel_expressions(inner, labels, track);
+                } else if key != "nodeAffinity" {
                     relabel_selectors_below(Some(inner), labels, track);
                 }
             }
@@ -428,6 +475,29 @@ fn relabel_selectors_below(value: Option<&mut Value>, labels: &BTreeSet<(String,
             }
         }
         _ => {}
+    }
+}
+
+/// `{key, operator, values}`: each value that is one of the labels becomes the track's.
+fn relabel_expressions(list: &mut Value, labels: &BTreeSet<(String, String)>, track: Track) {
+    for one in list.as_array_mut().into_iter().flatten() {
+        let Some(key) = one.get("key").and_then(Value::as_str).map(str::to_owned) else {
+            continue;
+        };
+        for value in one
+            .get_mut("values")
+            .and_then(Value::as_array_mut)
+            .into_iter()
+            .flatten()
+        {
+            let of_track = value
+                .as_str()
+                .filter(|value| labels.contains(&(key.clone(), (*value).to_owned())))
+                .map(|value| track_value(value, track));
+            if let Some(of_track) = of_track {
+                *value = json!(of_track);
+            }
+        }
     }
 }
 
@@ -443,3 +513,7 @@ fn name_of(object: &Value) -> &str {
         .and_then(Value::as_str)
         .unwrap_or_default()
 }
+
+#[cfg(test)]
+#[path = "render_tests.rs"]
+mod tests;

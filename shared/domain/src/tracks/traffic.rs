@@ -62,6 +62,9 @@ pub struct Traffic {
     /// The weights that were last decided. None: nothing was shifted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Weights>,
+    /// When they were decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_at: Option<Timestamp>,
     /// When the first traffic came to the release: what turned before that does not blame it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_shift: Option<Timestamp>,
@@ -123,6 +126,27 @@ pub struct Hurry {
 }
 
 impl Traffic {
+    /// Of a rollout that moves all traffic from one place to another, and has not begun to.
+    pub fn new(route: Route, to: Option<Track>, from: Option<Track>, full: BTreeMap<String, i32>) -> Self {
+        Self {
+            route,
+            to,
+            from,
+            has_other: true,
+            full,
+            stage: 0,
+            weights: None,
+            decided_at: None,
+            first_shift: None,
+            shifted_at: None,
+            bake_until: None,
+            pause: None,
+            resumed: None,
+            hurry: None,
+            despite: Vec::new(),
+        }
+    }
+
     /// The weights of a stage: so much for the release, the rest for what is left.
     pub fn weights_of(&self, stage: Stage) -> Weights {
         match (self.to, self.from) {

@@ -1,20 +1,23 @@
 //! A rollout on tracks: destination ready and of full size for its weight, shift, read back, bake; and the same way back.
 
 use super::{
-    Checked, Decision, Facts, LATER, LOOK_AGAIN, SOON, checks, give_up, hopeless, is_applied, verified,
-    waited,
+    Checked, Decision, Facts, LATER, LOOK_AGAIN, SOON, alarms, checks, give_up, hopeless, is_applied,
+    verified, waited,
 };
 use crate::bundle::Bundle;
 use crate::check::Stage as CheckStage;
 use crate::environment::{Phase, Rollout};
 use crate::pipeline::EnvironmentSpec;
-use crate::tracks::{Stage, Standing, Traffic, TrafficSeen, Weights, schedule};
-use crate::workload::{Leaving, Verdict, verdict};
-use jiff::Timestamp;
+use crate::tracks::{Stage, Standing, Track, Traffic, TrafficSeen, Weights, schedule};
+use crate::workload::{Leaving, ObservedDeployment, Verdict, verdict};
+use jiff::{SignedDuration, Timestamp};
 
 /// How long an execution sleeps at most in a bake, in seconds: nothing but its end and somebody's word wakes it, and the
 /// sweep looks at its pods meanwhile.
 const LONGEST_SLEEP: i64 = 86_400;
+
+/// How long a router may say no until that counts.
+const REFUSED_FOR: SignedDuration = SignedDuration::from_secs(20);
 
 pub(super) fn decide(
     facts: Facts<'_>,
@@ -95,6 +98,10 @@ impl OnTracks<'_> {
         if !is_applied(self.wanted, self.facts.observed, self.rollout().fence) {
             return self.or_late(Decision::Apply, "the cluster could not be written");
         }
+        if self.is_empty() {
+            let reason = "its Deployments say 0 replicas, and it is to have traffic: say how many it needs";
+            return give_up(self.rollout(), reason.to_owned());
+        }
         match self.pods() {
             Verdict::Passed => self.before_traffic(),
             Verdict::Failed(reason) => give_up(self.rollout(), reason),
@@ -102,9 +109,33 @@ impl OnTracks<'_> {
         }
     }
 
-    /// Old pods on this track have no traffic: they may take their time.
+    /// Old pods on this track have no traffic: they may take their time. But so many as were asked for have to be there: an
+    /// autoscaler, or a person, may have taken some away since.
     fn pods(&self) -> Verdict {
-        verdict(self.wanted, self.facts.observed, Leaving::LeftAlone)
+        match verdict(self.wanted, self.facts.observed, Leaving::LeftAlone) {
+            Verdict::Passed => self.missing().map_or(Verdict::Passed, Verdict::Inconclusive),
+            open => open,
+        }
+    }
+
+    fn missing(&self) -> Option<String> {
+        self.wanted.deployments.iter().find_map(|wanted| {
+            let asked = wanted.replicas?;
+            let is_it = |found: &&ObservedDeployment| found.name == wanted.name;
+            let found = self.facts.observed.deployments.iter().find(is_it)?;
+            let scaled = format!(
+                "{}: {} of {asked} pods are available, and it was scaled to {}",
+                found.reference(),
+                found.available,
+                found.wanted
+            );
+            (found.available < asked).then_some(scaled)
+        })
+    }
+
+    /// What has no pods by its own manifests would be ready at once, and serve nobody.
+    fn is_empty(&self) -> bool {
+        self.wanted.deployments.iter().all(|one| one.replicas == Some(0))
     }
 
     fn before_traffic(&self) -> Decision {
@@ -115,8 +146,8 @@ impl OnTracks<'_> {
                 Checked::Failed(reason) => return give_up(self.rollout(), reason),
                 Checked::Open(decision) => return decision,
             }
-            if let Some(Verdict::Failed(reason) | Verdict::Inconclusive(reason)) = self.facts.alarms {
-                return self.or_late(Decision::Look(reason.clone(), LATER), reason);
+            if let Verdict::Failed(reason) | Verdict::Inconclusive(reason) = alarms(self.facts) {
+                return self.or_late(Decision::Look(reason.clone(), LATER), &reason);
             }
         }
         Decision::Shift
@@ -125,24 +156,44 @@ impl OnTracks<'_> {
     /// The weights of the stage are recorded: written, accepted, and the Services pointed where all of it goes to.
     fn shifting(&self) -> Decision {
         let stage = self.stage();
+        // A router refuses a Service that is not there yet, and without other traffic there is nothing to keep apart.
+        if !self.traffic.has_other && self.seen.pointed != Some(self.traffic.to) {
+            return match self.pods() {
+                Verdict::Passed => self.or_late(Decision::Point, "the Services"),
+                Verdict::Failed(reason) => give_up(self.rollout(), reason),
+                Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
+            };
+        }
         match self.routed(self.traffic.weights_of(stage)) {
             Routed::Open(decision) => decision,
             Routed::Refused(reason) => give_up(self.rollout(), reason),
             Routed::Served if stage.bake.is_some() => Decision::Bake,
-            Routed::Served if self.seen.pointed != Some(self.traffic.to) => {
-                self.or_late(Decision::Point, "the Services")
+            Routed::Served => self.pointing(self.traffic.to, || verified(self.facts, self.now)),
+        }
+    }
+
+    /// The weights are served: the Services follow, to pods that are ready for it.
+    fn pointing(&self, place: Option<Track>, done: impl FnOnce() -> Decision) -> Decision {
+        match self.pods() {
+            Verdict::Failed(reason) => give_up(self.rollout(), reason),
+            Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
+            Verdict::Passed if self.seen.pointed != Some(place) => {
+                self.or_late(Decision::Point, "the Services could not be written")
             }
-            Routed::Served => match self.pods() {
-                Verdict::Failed(reason) => give_up(self.rollout(), reason),
-                Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
-                Verdict::Passed => verified(self.facts, self.now),
-            },
+            Verdict::Passed => done(),
         }
     }
 
     /// Where weights stand. None is written to a place that is not ready for it.
     fn routed(&self, wanted: Weights) -> Routed {
-        let is_written = self.seen.fence == self.rollout().fence && self.seen.weights.as_ref() == Ok(&wanted);
+        let by_us = self.seen.fence == self.rollout().fence;
+        // Our own fence is on it: the cluster takes nothing more under that one.
+        if let (true, Ok(found)) = (by_us, &self.seen.weights)
+            && *found != wanted
+        {
+            return Routed::Refused(changed(*found));
+        }
+        let is_written = by_us && self.seen.weights.is_ok();
         if !is_written {
             return match self.pods() {
                 Verdict::Passed => {
@@ -159,8 +210,23 @@ impl OnTracks<'_> {
             Standing::Pending(reason) => {
                 Routed::Open(self.or_late(Decision::Look(reason.clone(), SOON), reason))
             }
+            // A controller that has not heard of a Service yet says no before it says yes.
+            Standing::Refused(reason) if self.is_fresh() => {
+                Routed::Open(Decision::Look(reason.clone(), SOON))
+            }
             Standing::Refused(reason) => Routed::Refused(reason.clone()),
         }
+    }
+
+    /// Whether the weights were decided just now. On the way back there is nothing better to do than to wait as long as
+    /// there is time.
+    fn is_fresh(&self) -> bool {
+        let rollout = self.rollout();
+        if rollout.phase == Phase::Restoring || rollout.promotion().is_none() {
+            return !self.is_late();
+        }
+        let since = self.traffic.decided_at.map(|at| self.now.duration_since(at));
+        since.is_some_and(|since| since < REFUSED_FOR)
     }
 
     fn baking(&self) -> Decision {
@@ -174,10 +240,7 @@ impl OnTracks<'_> {
         if let Ok(weights) = &self.seen.weights
             && Some(*weights) != traffic.weights
         {
-            return give_up(
-                self.rollout(),
-                format!("somebody else changed the weights to {weights}"),
-            );
+            return give_up(self.rollout(), changed(*weights));
         }
         let until = traffic.bake_until.unwrap_or(self.now);
         let stage = self.stage();
@@ -185,14 +248,28 @@ impl OnTracks<'_> {
             let what = format!("{} % of the traffic until {until}", stage.weight);
             return Decision::Sleep(what, sleep(self.now, until));
         }
-        match self.facts.alarms {
-            Some(Verdict::Failed(reason)) => return give_up(self.rollout(), reason.clone()),
-            Some(Verdict::Inconclusive(reason)) if traffic.hurry.is_none() => {
-                return self.unclear(reason);
+        if let Standing::Refused(reason) = &self.seen.standing {
+            return give_up(self.rollout(), reason.clone());
+        }
+        match alarms(self.facts) {
+            Verdict::Failed(reason) => return give_up(self.rollout(), reason),
+            Verdict::Inconclusive(reason) if traffic.hurry.is_none() || self.facts.alarms.is_none() => {
+                return self.unclear(&reason);
             }
             _ => {}
         }
+        if let Some(reason) = self.unserved().filter(|_| traffic.hurry.is_none()) {
+            return self.unclear(&reason);
+        }
         self.after_bake(stage)
+    }
+
+    /// Why it cannot be said that the weights of this stage were served to its end.
+    fn unserved(&self) -> Option<String> {
+        match (&self.seen.weights, &self.seen.standing) {
+            (Err(reason), _) | (_, Standing::Pending(reason)) => Some(reason.clone()),
+            _ => None,
+        }
     }
 
     /// A track without a ready pod serves nobody, whatever its other pods are about to become.
@@ -241,10 +318,6 @@ impl OnTracks<'_> {
                 return Decision::Pause(format!("at {} % a person is asked to go on", stage.weight));
             }
         }
-        // Not ready just now: the next stage would start from too few.
-        if let Verdict::Inconclusive(reason) = self.pods() {
-            return Decision::Await(reason);
-        }
         let stages = schedule(&self.facts.spec.strategy, traffic.has_other);
         let last = u32::try_from(stages.len().saturating_sub(1)).unwrap_or(u32::MAX);
         let next = if traffic.hurry.is_some() {
@@ -271,16 +344,13 @@ impl OnTracks<'_> {
         match self.routed(self.traffic.weights_before()) {
             Routed::Open(decision) => decision,
             Routed::Refused(reason) => give_up(self.rollout(), reason),
-            Routed::Served if self.seen.pointed != Some(self.traffic.from) => {
-                self.or_late(Decision::Point, "the Services")
-            }
-            Routed::Served => match self.pods() {
-                Verdict::Passed => Decision::Restored,
-                Verdict::Failed(reason) => give_up(self.rollout(), reason),
-                Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
-            },
+            Routed::Served => self.pointing(self.traffic.from, || Decision::Restored),
         }
     }
+}
+
+fn changed(weights: Weights) -> String {
+    format!("somebody else changed the weights to {weights}")
 }
 
 /// What a rollout on tracks sleeps for; none where there is something to do.
@@ -316,3 +386,7 @@ fn sleep(now: Timestamp, until: Timestamp) -> u64 {
         .clamp(1, LONGEST_SLEEP)
         .unsigned_abs()
 }
+
+#[cfg(test)]
+#[path = "on_tracks_tests.rs"]
+mod tests;
