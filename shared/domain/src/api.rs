@@ -3,6 +3,12 @@
 //! One POST of a [`Request`] as JSON to the Function URL, signed with SigV4 (service `lambda`). The answer is an
 //! [`Answer`] with status 200, or a [`Refusal`] with the status of its [`RefusalKind`].
 
+mod traffic;
+
+pub use traffic::{
+    AlarmStatus, TrackState, TrackStatus, TrafficStatus, WatchStatus, alarms, tracks, traffic, watch,
+};
+
 use crate::check::Stage;
 use crate::difference::Difference;
 use crate::environment::{Hold, Phase};
@@ -359,6 +365,15 @@ pub struct EnvironmentStatus {
     /// The last run of each check of what is being done, or was done last, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckStatus>,
+    /// Its tracks, where it has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tracks: Vec<TrackStatus>,
+    /// The live release is watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<WatchStatus>,
+    /// The alarms of what is being rolled out, else of what is watched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<AlarmStatus>,
 }
 
 /// The last run of a check.
@@ -434,7 +449,10 @@ pub struct Activity {
     pub execution: ExecutionName,
     /// Why it restores, is held or is stuck, or what it waits for.
     pub reason: Option<String>,
-    /// Until when it waits for a person, because a check gave no answer.
+    /// Of a rollout on tracks: how far its traffic is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<TrafficStatus>,
+    /// Until when it waits for a person, because a check or the alarms gave no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_until: Option<Timestamp>,
 }

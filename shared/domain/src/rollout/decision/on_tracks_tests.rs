@@ -501,7 +501,10 @@ fn a_person_may_pause_it_for_as_long_as_it_takes() {
         until: None,
     });
     world.now += 300;
-    assert_eq!(world.decide(), Decision::Sleep("lunch".into(), 86_400));
+    assert_eq!(
+        world.decide(),
+        Decision::Sleep("paused by ana: lunch".into(), 86_400)
+    );
     world.now += 7 * 86_400;
     assert_eq!(word(&world.decide()), "Sleep");
     assert_eq!(
