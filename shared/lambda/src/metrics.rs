@@ -178,7 +178,13 @@ fn weight_document(
     weight: u32,
     now: Timestamp,
 ) -> Value {
-    let mut document = document(Metric::TrackWeight, f64::from(weight), service, Some(environment), now);
+    let mut document = document(
+        Metric::TrackWeight,
+        f64::from(weight),
+        service,
+        Some(environment),
+        now,
+    );
     if let Some(dimensions) = document.pointer_mut("/_aws/CloudWatchMetrics/0/Dimensions") {
         *dimensions = json!([["Service", "Environment", "Track"]]);
     }
@@ -259,7 +265,10 @@ mod tests {
         };
         let failed = document(Metric::PromotionsFailed, 1.0, &service, Some(&environment), now);
         let failed = with(failed, about.fields());
-        assert_eq!((&failed["Release"], &failed["Reason"]), (&json!(42), &json!("pod mc-api-1\nsays no")));
+        assert_eq!(
+            (&failed["Release"], &failed["Reason"]),
+            (&json!(42), &json!("pod mc-api-1\nsays no"))
+        );
         assert!(!failed.to_string().contains('\n'), "one document is one line");
     }
 
@@ -270,7 +279,13 @@ mod tests {
         let written = weight_document(&service, &environment, "green", 25, Timestamp::UNIX_EPOCH);
         let metric = &written["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(metric["Dimensions"], json!([["Service", "Environment", "Track"]]));
-        assert_eq!(metric["Metrics"], json!([{"Name": "TrackWeight", "Unit": "Percent"}]));
-        assert_eq!((&written["Track"], &written["TrackWeight"]), (&json!("green"), &json!(25.0)));
+        assert_eq!(
+            metric["Metrics"],
+            json!([{"Name": "TrackWeight", "Unit": "Percent"}])
+        );
+        assert_eq!(
+            (&written["Track"], &written["TrackWeight"]),
+            (&json!("green"), &json!(25.0))
+        );
     }
 }
