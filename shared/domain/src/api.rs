@@ -9,6 +9,7 @@ pub use traffic::{
     AlarmStatus, TrackState, TrackStatus, TrafficStatus, WatchStatus, alarms, tracks, traffic, watch,
 };
 
+use crate::budget::Budgets;
 use crate::check::Stage;
 use crate::difference::Difference;
 use crate::environment::{Hold, Phase};
@@ -622,6 +623,18 @@ pub struct Plan {
     /// The least time in which the pods of what a rollback brings back can be replaced; none where nothing says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_at_least: Option<Seconds>,
+    /// How long a rollback may take at worst, part by part, from what is known before the promotion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Budgets>,
+    /// Whether there is anything that a rollback would bring back.
+    #[serde(default)]
+    pub rollback_target: bool,
+    /// Of the first promotion on tracks beside a workload that is there: what becomes of that, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adoption: Vec<String>,
+    /// Of a promotion on tracks: what each step does, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
     /// What stands in the way of the promotion, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<String>,

@@ -13,7 +13,7 @@ use sluice_domain::pipeline::{Action, Caller, EnvironmentSpec, Pipeline, authori
 use sluice_domain::promotion::Asker;
 use sluice_domain::release::Release;
 use sluice_domain::want::Word;
-use sluice_transitions::{Wish, load_pipeline, verified, want_promotion};
+use sluice_transitions::{Wish, load_pipeline, rollback_budgets, verified, want_promotion};
 
 /// What a person asks for.
 #[derive(Debug, Clone, Default)]
@@ -67,6 +67,7 @@ pub async fn run(
         return Err(refusal);
     }
     came_this_far(door, at, &release, &pinned).await?;
+    comes_back_in_time(door, at, spec, &environment, release.number).await?;
     // as the release's own version knows them, since its approval compares people (four eyes) by that version
     let person = Caller::of(&pinned, caller_arn, &door.account).person;
     let asker = Asker::Person {
@@ -216,6 +217,24 @@ async fn came_this_far(
         at.service, release.number, before.name, at.environment
     );
     Err(refused(message, earlier.command_of("promote", release.number)))
+}
+
+/// A release whose way back would take too long at worst is not brought in.
+async fn comes_back_in_time(
+    door: &Door,
+    at: &Place,
+    spec: &EnvironmentSpec,
+    environment: &Environment,
+    release: ReleaseNumber,
+) -> Result<(), OperateError> {
+    let budgets = rollback_budgets(&door.backends, spec, environment).await?;
+    match budgets.and_then(|budgets| budgets.worst.over(spec.rollback_within)) {
+        None => Ok(()),
+        Some(why) => {
+            let message = format!("{}{release} is not promoted into {}: {why}.", at.service, at.environment);
+            Err(refused(message, at.command_of("plan", release)))
+        }
+    }
 }
 
 fn text(at: &Place, spec: &EnvironmentSpec, environment: &Environment, wish: &Wish) -> String {
