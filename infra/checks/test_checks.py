@@ -112,6 +112,26 @@ class Template(unittest.TestCase):
         self.resources["PromotionMachine"]["Properties"]["Logging"]["IncludeExecutionData"] = True
         self.assert_fault(template.machine_faults, "without execution data")
 
+    def test_a_dashboard_that_shows_nothing(self):
+        source = (ROOT / "shared/lambda/src/metrics.rs").read_text()
+        body = self.resources["Dashboard"]["Properties"]["DashboardBody"]
+        for found, wrong, fault in (
+            ("\"Promotions\"", "\"Promotion\"", "Dashboard shows Promotion, which nothing measures"),
+            ("ispresent(Stuck)", "ispresent(Stock)", "Dashboard shows Stock"),
+            ("TrackWeight", "Trackweight", "Dashboard does not show TrackWeight"),
+            ("${SweepLog}", "${SweepLogs}", "Dashboard names SweepLogs"),
+            ("${EnvironmentStuck.Arn}", "${Stuck.Arn}", "Dashboard names Stuck"),
+            ("\"x\": 8, \"y\": 4", "\"x\": 7, \"y\": 4", "lie over each other"),
+            ("\"x\": 16", "\"x\": 17", "wider than the page"),
+        ):
+            with self.subTest(fault):
+                text = body["Fn::Sub"]
+                self.assertIn(found, text)
+                self.resources["Dashboard"]["Properties"]["DashboardBody"] = {"Fn::Sub": text.replace(found, wrong)}
+                self.assert_fault(lambda one: template.dashboard_faults(one, source), fault)
+        self.resources["Dashboard"]["Properties"]["DashboardBody"] = body
+        self.assertEqual(self.faults(lambda one: template.dashboard_faults(one, source)), [])
+
     def test_versions_that_are_thrown_away(self):
         del self.resources["TakeLease"]["UpdateReplacePolicy"]
         self.assert_fault(template.machine_faults, "must be kept")

@@ -12,10 +12,10 @@ pub struct Promote {
     pub place: Place,
     /// The release; by itself the newest one verified in the environment before
     pub release: Option<ReleaseArg>,
-    /// All traffic now for the release that is being rolled out: no more steps
+    /// Give it all traffic now: leave out its further steps
     #[arg(long, requires_all = ["release", "reason"], conflicts_with = "despite")]
     pub full: bool,
-    /// Go forward in spite of this alarm, as long as it stays as it was
+    /// Go forward in spite of this alarm while it stays so
     #[arg(long, value_name = "ALARM", requires = "reason")]
     pub despite: Vec<String>,
     /// Why, for the ledger

@@ -13,7 +13,7 @@ use sluice_domain::ledger::Record;
 use sluice_domain::plan::capture_bundle;
 use sluice_domain::rollout::{self, Decision, bundle_of, decide};
 use sluice_domain::wire::{Next, NextState, Step};
-use sluice_lambda::{Failure, Metric, Metrics};
+use sluice_lambda::{About, Failure, Metric, Metrics};
 use sluice_table::Transaction;
 use sluice_transitions::{Backends, load_release, racing};
 use std::time::{Duration, Instant};
@@ -187,7 +187,12 @@ async fn reach(
         .as_ref()
         .and_then(|rollout| rollout.reason.clone());
     if phase == Phase::Stuck {
-        Metrics::StandardOutput.count(Metric::Stuck, &environment.service, Some(&environment.name), now);
+        let about = About {
+            release: environment.rollout.as_ref().and_then(|rollout| rollout.release),
+            reason: reason.as_deref(),
+        };
+        let (service, name) = (&environment.service, &environment.name);
+        Metrics::StandardOutput.count_of(Metric::Stuck, service, name, about, now);
     }
     commit(backends, environment, record, now).await?;
     Ok(over(phase, reason.as_deref()))

@@ -3,19 +3,21 @@
 use crate::handler::Tools;
 use crate::prepare::{HELM, Prepared, Site, look};
 use serde_json::Value;
+use sluice_cluster::Namespace;
 use sluice_domain::api::{Plan, PlanRequest};
+use sluice_domain::budget::Budgets;
 use sluice_domain::bundle::Bundle;
 use sluice_domain::difference::{Difference, SECRET};
 use sluice_domain::environment::Environment;
 use sluice_domain::helm::{documents, owned};
 use sluice_domain::pipeline::{CheckSpec, EnvironmentPackage, Package, Seconds, Workload, least_time};
-use sluice_domain::plan::{config_wanted, plan_bundle};
+use sluice_domain::plan::{ConfigData, config_wanted, plan_bundle};
 use sluice_domain::release::Release;
-use sluice_domain::workload::WorkloadRef;
+use sluice_domain::workload::{Observation, WorkloadRef};
 use sluice_lambda::Failure;
 use sluice_secrets::Secrets;
 use sluice_transitions::{address_of, load_release, load_version, spec_of};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What promoting this release would change.
@@ -36,7 +38,9 @@ pub(crate) async fn plan(tools: &Tools, asked: &PlanRequest, at_most: Duration) 
         Workload::Helm(_) => by_helm(tools, &site, &release, at_most).await?,
         Workload::Deployment(_) => by_sluice(tools, &site, &release).await?,
     };
-    let rollback_at_least = rollback_at_least(tools, &environment, &told.target).await?;
+    let back = comes_back(tools, &environment).await?;
+    let rollback = Budgets::of(back.as_ref().unwrap_or(&told.target), spec, &environment);
+    let rollback_at_least = least(back.as_ref().unwrap_or(&told.target));
     let names = |checks: &[CheckSpec]| checks.iter().map(|check| check.name.clone()).collect();
     Ok(Plan {
         service: asked.service.clone(),
@@ -54,18 +58,43 @@ pub(crate) async fn plan(tools: &Tools, asked: &PlanRequest, at_most: Duration) 
         timeout: spec.timeout,
         rollback_within: spec.rollback_within,
         rollback_at_least,
+        rollback: Some(rollback),
+        rollback_target: back.is_some() || told.beside,
+        adoption: told.adoption,
+        steps: told.steps,
         gates: Vec::new(),
         approval: None,
     })
 }
 
-struct Told {
-    revision: Option<u32>,
-    changes: Vec<Difference>,
-    drift: Vec<String>,
-    hooks: Vec<String>,
+/// What is seen of a namespace.
+pub(crate) struct Seen<'a> {
+    /// The namespace.
+    pub namespace: &'a Namespace,
+    /// The Deployments that the package names.
+    pub observed: &'a Observation,
+    /// The ConfigMaps that templates name.
+    pub config: &'a BTreeMap<String, Option<ConfigData>>,
+}
+
+/// What there is to tell.
+pub(crate) struct Told {
+    /// Of helm: the revision that runs now.
+    pub revision: Option<u32>,
+    /// Object by object.
+    pub changes: Vec<Difference>,
+    /// How others changed what Sluice left.
+    pub drift: Vec<String>,
+    /// A chart's hooks.
+    pub hooks: Vec<String>,
     /// The release as it would run.
-    target: Bundle,
+    pub target: Bundle,
+    /// Whether something runs there that Sluice did not bring, and would bring back.
+    pub beside: bool,
+    /// Of the first promotion on tracks: what becomes of what is there.
+    pub adoption: Vec<String>,
+    /// On tracks: what each step does.
+    pub steps: Vec<String>,
 }
 
 /// What Sluice itself would write, tried on what is there.
@@ -75,6 +104,14 @@ async fn by_sluice(tools: &Tools, site: &Site<'_>, release: &Release) -> Result<
     let namespace = tools.clusters.connect(&address_of(site.spec)).await?;
     let observed = namespace.observe(&asked(&package)).await?;
     let config = namespace.config_maps(&config_wanted(&package, &observed)).await?;
+    if crate::tracked::is_tracked(site) {
+        let seen = Seen {
+            namespace: &namespace,
+            observed: &observed,
+            config: &config,
+        };
+        return crate::tracked::told(tools, site, release, &package, seen).await;
+    }
     let target = plan_bundle(release, &package, &observed, &config)
         .map_err(|faults| Failure::refused(faults.to_string()))?;
     let fence = site.environment.fence.next(observed.highest_fence);
@@ -84,6 +121,9 @@ async fn by_sluice(tools: &Tools, site: &Site<'_>, release: &Release) -> Result<
         drift: Vec::new(),
         hooks: Vec::new(),
         target,
+        beside: site.environment.live.is_none() && !observed.deployments.is_empty(),
+        adoption: Vec::new(),
+        steps: Vec::new(),
     })
 }
 
@@ -99,22 +139,21 @@ fn asked(package: &EnvironmentPackage) -> Vec<WorkloadRef> {
     names.into_iter().map(WorkloadRef::deployment).collect()
 }
 
-/// The least time in which a rollback could replace every pod: of the live bundle, which would come back; of the release
-/// itself where there is none yet.
-async fn rollback_at_least(
-    tools: &Tools,
-    environment: &Environment,
-    target: &Bundle,
-) -> Result<Option<Seconds>, Failure> {
-    let stored = match &environment.live {
-        Some(live) => Some(tools.backends.table.bundle(&live.bundle).await?),
-        None => None,
-    };
-    let deployments = &stored.as_ref().unwrap_or(target).deployments;
-    let times = deployments
+/// What a rollback would bring back; none where nothing is live yet.
+async fn comes_back(tools: &Tools, environment: &Environment) -> Result<Option<Bundle>, Failure> {
+    match &environment.live {
+        Some(live) => Ok(Some(tools.backends.table.bundle(&live.bundle).await?)),
+        None => Ok(None),
+    }
+}
+
+/// The least time in which every pod of a bundle can be replaced.
+fn least(bundle: &Bundle) -> Option<Seconds> {
+    let times = bundle
+        .deployments
         .iter()
         .filter_map(|deployment| least_time(&deployment.manifest, deployment.replicas));
-    Ok(times.max())
+    times.max()
 }
 
 async fn by_helm(
@@ -153,6 +192,7 @@ async fn by_helm(
         .into_iter()
         .filter(|(_, events)| !events.iter().all(|event| event == "test"))
         .map(|(name, events)| format!("{name} ({})", events.join(", ")));
+    let is_there = present.is_some();
     Ok(Told {
         revision: present.map(|present| present.revision),
         changes,
@@ -162,6 +202,9 @@ async fn by_helm(
             .collect(),
         hooks: hooks.collect(),
         target,
+        beside: site.environment.live.is_none() && is_there,
+        adoption: Vec::new(),
+        steps: Vec::new(),
     })
 }
 

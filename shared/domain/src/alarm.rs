@@ -6,11 +6,13 @@
 mod event;
 mod home;
 mod judging;
+mod noted;
 mod warnings;
 
 pub use event::{NoAlarmEvent, event};
 pub use home::{AlarmHome, AlarmId, alarms_of};
 pub use judging::{judge, standing_before};
+pub use noted::{Noted, note};
 pub use warnings::warnings;
 
 use crate::workload::Verdict;

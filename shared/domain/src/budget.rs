@@ -4,6 +4,10 @@
 //! It is a bound over what can be known, not a promise: a pod that never becomes ready, a node that must be bought or a
 //! controller that is down make any rollback longer.
 
+mod known;
+
+pub use known::Budgets;
+
 use crate::pipeline::{LONGEST_ROLLBACK, Router, Seconds, Strategy, surge_and_unavailable};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -332,12 +336,7 @@ impl Budget {
                 });
                 return enough.into_iter().chain([SOONER.to_owned()]).collect();
             }
-            PartKind::TrackStarts => {
-                return vec![
-                    SOONER.to_owned(),
-                    "a longer `watch`, through which the old track is warm".to_owned(),
-                ];
-            }
+            PartKind::TrackStarts => SOONER,
             PartKind::PodsStop => "a shorter terminationGracePeriodSeconds or deregistration delay",
             PartKind::TargetsHealthy => "health checks of the load balancer that pass sooner",
             PartKind::Router => "a router that takes weights sooner",

@@ -5,6 +5,7 @@ use crate::ids::{Fence, Hash};
 use crate::ledger::{Event, Record};
 use crate::pipeline::{CheckAction, CheckSpec, EnvironmentSpec, Strategy};
 use crate::rollout::after;
+use crate::watch;
 use crate::workload::Verdict;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -319,7 +320,8 @@ pub fn hold(
 /// Why a person's wish to run the last check again, or to have the alarms read again that gave no answer, is refused; none where it is granted, and recorded.
 pub fn ask_again(environment: &mut Environment, by: &str) -> Result<Record, String> {
     let Some(rollout) = environment.under_way().cloned() else {
-        return Err(format!("nothing is being done to {}", environment.name));
+        let again = watch::ask_again(environment, by);
+        return again.ok_or_else(|| format!("nothing is being done to {}", environment.name));
     };
     if rollout.phase == Phase::Baking {
         return alarms_again(environment, &rollout, by);

@@ -1,5 +1,6 @@
 //! An environment's state: who holds it, what runs there, what is being done to it.
 
+use crate::alarm::Noted;
 use crate::bundle::Baseline;
 use crate::check::CheckRun;
 use crate::ids::{
@@ -11,6 +12,7 @@ use crate::tracks::{Tracks, Traffic};
 use crate::watch::Watch;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How many completed promotions an environment keeps at hand as rollback targets; older ones are in its promotions.
 pub const COMPLETED_AT_HAND: usize = 20;
@@ -62,6 +64,9 @@ pub struct Environment {
     /// What is watched: the live release, for a time after it got all traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub watch: Option<Watch>,
+    /// The alarms of what is rolled out or watched, by name, as they were last looked at.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub alarms: BTreeMap<String, Noted>,
     /// The last finished or running rollback since the last completed promotion.
     #[serde(default)]
     pub last_rollback: Option<LastRollback>,
@@ -292,6 +297,7 @@ impl Environment {
             queue: Queue::default(),
             to_wake: Vec::new(),
             watch: None,
+            alarms: BTreeMap::new(),
             last_rollback: None,
             ledger: Head::default(),
         }

@@ -40,7 +40,8 @@ pub struct Promotion {
     /// The bundle that was recorded on success.
     #[serde(default)]
     pub bundle: Option<Hash>,
-    /// Alarms that a person said stand in ALARM for another reason than this release, so that it goes on in spite of them.
+    /// Alarms that a person said stand in ALARM for another reason than this release, so that it goes on in spite
+    /// of them. Who said so, and why, is in the ledger.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub despite: Vec<String>,
     /// The item's version in the table; 0 before it is stored.

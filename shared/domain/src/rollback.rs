@@ -427,7 +427,6 @@ pub fn begin(
         held_until: None,
         asked_again: false,
         waits_for: None,
-        despite: Vec::new(),
         traffic: beginning.traffic.map(Box::new),
         written_at: Some(now),
         reason: call.reason.clone(),

@@ -29,6 +29,8 @@ pub fn take_lease(
     let owner = promotion.execution();
     promotion.state = PromotionState::RollingOut;
     promotion.reason = None;
+    // What was noted is of an earlier release.
+    environment.alarms.clear();
     environment.lease = Some(Lease {
         owner: owner.clone(),
         since: now,

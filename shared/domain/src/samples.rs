@@ -97,7 +97,6 @@ pub(crate) fn promotion(number: u32) -> Promotion {
         ended_at: None,
         approval: None,
         wake: None,
-        despite: Vec::new(),
         bundle: None,
         v: 1,
     }
@@ -165,7 +164,6 @@ pub(crate) fn rolling(mut environment: Environment, number: u32, phase: Phase) -
         held_until: None,
         asked_again: false,
         waits_for: None,
-        despite: Vec::new(),
         traffic: None,
         written_at: (phase != Phase::Starting).then(|| at(10)),
         reason: None,

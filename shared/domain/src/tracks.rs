@@ -5,12 +5,14 @@ mod place;
 mod render;
 #[cfg(test)]
 pub(crate) mod render_samples;
+mod told;
 mod traffic;
 
-pub use place::{cold, fences_on, placed, pointed_at};
+pub use place::{brought, cold, fences_on, placed, pointed_at};
 pub use render::{
     RenderFault, full_size, on_track, pointed, pointing, services_of, size_for, sized, weights_at,
 };
+pub use told::{adoption, steps};
 pub use traffic::{Hurry, Pause, Route, Stage, Standing, Traffic, TrafficSeen, schedule};
 
 use crate::ids::{Fence, Hash, ReleaseNumber};

@@ -91,7 +91,6 @@ pub fn want(
         ended_at: None,
         approval: None,
         wake: None,
-        despite: Vec::new(),
         bundle: None,
         v: 0,
     };

@@ -196,6 +196,19 @@ pub fn hold(environment: &mut Environment, reason: &str, until: Timestamp) -> Op
     )
 }
 
+/// Has the alarms of a held watch read again: where they still cannot tell, it is held anew. None where it is not held.
+pub fn ask_again(environment: &mut Environment, by: &str) -> Option<Record> {
+    let watch = environment.watch.as_mut()?;
+    watch.held_until.take()?;
+    let before = watch.reason.take();
+    let reason = before.map_or_else(String::new, |why| format!("; before: {why}"));
+    let reason = format!("the alarms are read again{reason}");
+    Some(Record {
+        by: by.to_owned(),
+        ..record(environment, Event::CheckAskedAgain, Some(reason))?
+    })
+}
+
 /// Records that the watch passed: the release is one to come back to.
 pub fn pass(environment: &mut Environment) -> Option<Record> {
     let record = record(environment, Event::WatchPassed, None)?;

@@ -4,7 +4,7 @@ use crate::asking::{Why, request};
 use crate::place_of;
 use jiff::Timestamp;
 use sluice_alarms::Alarms;
-use sluice_domain::alarm::{AlarmHome, AlarmId, AlarmsSeen, Window, judge};
+use sluice_domain::alarm::{AlarmHome, AlarmId, AlarmsSeen, Window, judge, note};
 use sluice_domain::environment::Environment;
 use sluice_domain::ids::ServiceName;
 use sluice_domain::pipeline::EnvironmentSpec;
@@ -112,6 +112,9 @@ impl Watching {
                 return Ok(None);
             };
             let Some(why) = look.blame(alarm, now) else {
+                if alarm.is_none() {
+                    self.note(&environment, &look.spec.alarms, &look.seen).await?;
+                }
                 return Ok(None);
             };
             match self.call(&environment, &look.exposed, why, now).await? {
@@ -185,7 +188,10 @@ impl Watching {
             .look(&place_of(spec), &watch.alarms, watch.since)
             .await;
         match watch::decide(watch, &seen, spec.hold_for, now) {
-            WatchDecision::Wait => Ok(None),
+            WatchDecision::Wait => {
+                self.note(environment, &watch.alarms, &seen).await?;
+                Ok(None)
+            }
             WatchDecision::RollBack { reason, blame } => {
                 match self
                     .call(environment, &exposed, Why { reason, blame }, now)
@@ -197,6 +203,29 @@ impl Watching {
                 }
             }
             decided => racing(|| self.record(environment, watch, &decided, now)).await,
+        }
+    }
+
+    /// Keeps what was seen for `status`, where it is news. Whoever changes the row meanwhile knows better.
+    async fn note(
+        &self,
+        environment: &Environment,
+        alarms: &[String],
+        seen: &AlarmsSeen,
+    ) -> Result<(), Failure> {
+        let mut environment = environment.clone();
+        if !note(&mut environment, alarms, seen) {
+            return Ok(());
+        }
+        let mut transaction = Transaction::new();
+        transaction.update(&environment);
+        match transaction
+            .commit(&self.backends.table)
+            .await
+            .map_err(Failure::from)
+        {
+            Err(failure) if failure.name() != ErrorName::Conflict => Err(failure),
+            _ => Ok(()),
         }
     }
 

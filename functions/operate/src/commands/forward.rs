@@ -121,3 +121,27 @@ async fn set_aside(
     }
     Ok(id)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::panic)]
+    use super::*;
+    use crate::samples::{canary, place};
+
+    #[test]
+    fn an_alarm_that_is_not_the_environments_is_named() {
+        let mut spec = canary();
+        let place = place("production");
+        let wrong = ["mc-api-p95".to_owned(), "mc-api-5xx".to_owned()];
+        assert!(known_alarms(&place, &spec, &wrong[1..]).is_ok());
+        let mut told = Vec::new();
+        for _ in 0..2 {
+            let Err(OperateError::Refusal(refusal)) = known_alarms(&place, &spec, &wrong[..1]) else {
+                panic!("a refusal")
+            };
+            told.push(refusal.message);
+            spec.alarms.clear();
+        }
+        insta::assert_snapshot!(told.join("\n"), @"");
+    }
+}

@@ -13,7 +13,7 @@ use sluice_domain::pipeline::{Action, Caller, EnvironmentSpec, Pipeline, authori
 use sluice_domain::promotion::Asker;
 use sluice_domain::release::Release;
 use sluice_domain::want::Word;
-use sluice_transitions::{Wish, load_pipeline, verified, want_promotion};
+use sluice_transitions::{Wish, load_pipeline, rollback_budgets, verified, want_promotion};
 
 /// What a person asks for.
 #[derive(Debug, Clone, Default)]
@@ -67,6 +67,7 @@ pub async fn run(
         return Err(refusal);
     }
     came_this_far(door, at, &release, &pinned).await?;
+    comes_back_in_time(door, at, spec, &environment, release.number).await?;
     // as the release's own version knows them, since its approval compares people (four eyes) by that version
     let person = Caller::of(&pinned, caller_arn, &door.account).person;
     let asker = Asker::Person {
@@ -218,6 +219,24 @@ async fn came_this_far(
     Err(refused(message, earlier.command_of("promote", release.number)))
 }
 
+/// A release whose way back would take too long at worst is not brought in.
+async fn comes_back_in_time(
+    door: &Door,
+    at: &Place,
+    spec: &EnvironmentSpec,
+    environment: &Environment,
+    release: ReleaseNumber,
+) -> Result<(), OperateError> {
+    let budgets = rollback_budgets(&door.backends, spec, environment).await?;
+    match budgets.and_then(|budgets| budgets.worst.over(spec.rollback_within)) {
+        None => Ok(()),
+        Some(why) => {
+            let message = format!("{}{release} is not promoted into {}: {why}.", at.service, at.environment);
+            Err(refused(message, at.command_of("plan", release)))
+        }
+    }
+}
+
 fn text(at: &Place, spec: &EnvironmentSpec, environment: &Environment, wish: &Wish) -> String {
     let id = wish.promotion.id;
     let mut text = format!("{}{} is wanted in {}.", at.service, id.release, at.environment);
@@ -243,10 +262,10 @@ mod tests {
     #![allow(clippy::panic)]
     use super::*;
     use crate::samples::{
-        at, completed, environment, id, live, person, place, promotion, release, under_way,
+        at, canary, completed, environment, id, live, person, place, promotion, release, under_way,
     };
     use sluice_domain::environment::{Phase, RolloutKind};
-    use sluice_domain::pipeline::{ApprovalSpec, Seconds, Strategy};
+    use sluice_domain::pipeline::{ApprovalSpec, Seconds};
     use sluice_domain::promotion::PromotionState::Wanted;
     use sluice_domain::queue::Queued;
     use sluice_domain::release::Quarantine;
@@ -328,29 +347,7 @@ mod tests {
 
     #[test]
     fn what_is_said() {
-        let mut spec = EnvironmentSpec {
-            name: crate::samples::env("production"),
-            cluster: "mc".into(),
-            namespace: "production".into(),
-            region: None,
-            role: None,
-            manifests: Vec::new(),
-            strategy: Strategy::Rolling,
-            timeout: Seconds(600),
-            rollback_within: Seconds(300),
-            approval: None,
-            operators: None,
-            values: Vec::new(),
-            secret_values: Default::default(),
-            helm_role: None,
-            scale: None,
-            before: Vec::new(),
-            verify: Vec::new(),
-            hold_for: Seconds(1_800),
-            on_drift: Default::default(),
-            alarms: Vec::new(),
-            watch: None,
-        };
+        let mut spec = canary();
         let wish = |superseded| Wish {
             promotion: promotion("production", 43, 1, Wanted),
             superseded,

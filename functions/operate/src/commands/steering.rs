@@ -121,3 +121,40 @@ fn paused_text(at: &Place, rollout: &Rollout) -> String {
         "{name} is paused in {place}. {stays}, until `sluice resume`; alarms, `abort` and `rollback` still stop it."
     )
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::samples::{on_tracks, place};
+    use sluice_domain::environment::Phase;
+
+    #[test]
+    fn where_it_stays_is_said() {
+        let place = place("production");
+        let mut told = Vec::new();
+        let baking = on_tracks(Phase::Baking, 1);
+        let mut shifting = on_tracks(Phase::Shifting, 1);
+        shifting
+            .rollout
+            .as_mut()
+            .unwrap()
+            .traffic
+            .as_mut()
+            .unwrap()
+            .shifted_at = None;
+        let mut rolling = on_tracks(Phase::Rolling, 0);
+        rolling
+            .rollout
+            .as_mut()
+            .unwrap()
+            .traffic
+            .as_mut()
+            .unwrap()
+            .weights = None;
+        for environment in [baking, shifting, rolling] {
+            told.push(paused_text(&place, environment.rollout.as_ref().unwrap()));
+        }
+        insta::assert_snapshot!(told.join("\n"), @"");
+    }
+}

@@ -32,27 +32,21 @@ fn canary() -> EnvironmentSpec {
 
 fn traffic(stage: u32) -> Traffic {
     let weight = [5, 50, 100][stage as usize];
-    Traffic {
-        route: Route {
-            router: Router::HttpRoute("mc-api".into()),
-            services: TrackServices {
-                root: "mc-api".into(),
-            },
+    let route = Route {
+        router: Router::HttpRoute("mc-api".into()),
+        services: TrackServices {
+            root: "mc-api".into(),
         },
-        to: Some(Track::Green),
-        from: Some(Track::Blue),
-        has_other: true,
-        full: BTreeMap::from([("mc-api".to_owned(), 1)]),
+    };
+    let full = BTreeMap::from([("mc-api".to_owned(), 1)]);
+    Traffic {
         stage,
         weights: Some(Weights::split(Track::Green, weight)),
         decided_at: None,
         first_shift: Some(at(0)),
         shifted_at: Some(at(10)),
         bake_until: Some(at(310)),
-        pause: None,
-        resumed: None,
-        hurry: None,
-        despite: Vec::new(),
+        ..Traffic::new(route, Some(Track::Green), Some(Track::Blue), full)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a phase of a rollout on tracks wants in the cluster, and where.
 
-use super::{RenderFault, TRACK_LABEL, Track, Traffic, on_track, pointed, pointing, sized};
+use super::{RenderFault, TRACK_LABEL, Track, Traffic, on_track, pointed, pointing, schedule, sized};
 use crate::bundle::Bundle;
 use crate::environment::{Phase, Rollout};
 use crate::ids::Fence;
@@ -36,20 +36,39 @@ pub fn placed(rollout: &Rollout, spec: &EnvironmentSpec, bundle: Bundle) -> Resu
     };
     let without_pods =
         !bundle.deployments.is_empty() && bundle.deployments.iter().all(|one| one.replicas == Some(0));
-    let rendered = on_track(&bundle, track)?;
     if without_pods {
-        return Ok(rendered.scaled_to_zero());
+        return Ok(on_track(&bundle, track)?.scaled_to_zero());
     }
-    let mut placed = sized(&rendered, track, &traffic.full, weight);
+    let mut placed = on_its_track(&bundle, traffic, track, weight)?;
+    if matches!(spec.strategy, Strategy::BlueGreen(_)) && !goes_back {
+        placed.objects.extend(preview(&bundle, traffic, track));
+    }
+    Ok(placed)
+}
+
+/// What the first write of a rollout that is about to begin brings to its track.
+pub fn brought(traffic: &Traffic, spec: &EnvironmentSpec, bundle: &Bundle) -> Result<Bundle, RenderFault> {
+    let Some(track) = traffic.to else {
+        return Ok(original(bundle.clone(), traffic));
+    };
+    let stages = schedule(&spec.strategy, traffic.has_other);
+    let weight = stages.first().map_or(100, |stage| stage.weight);
+    let mut placed = on_its_track(bundle, traffic, track, weight)?;
+    if matches!(spec.strategy, Strategy::BlueGreen(_)) {
+        placed.objects.extend(preview(bundle, traffic, track));
+    }
+    Ok(placed)
+}
+
+/// A bundle on a track, in the size that its weight needs.
+fn on_its_track(bundle: &Bundle, traffic: &Traffic, track: Track, weight: u32) -> Result<Bundle, RenderFault> {
+    let mut placed = sized(&on_track(bundle, track)?, track, &traffic.full, weight);
     // A router names the Services of both tracks always, and refuses one that is not there. One that is there is another
     // release's, and may have traffic: its ports stay its own.
     let other = Some(track.other());
     if traffic.from != other && traffic.to != other {
-        let others = on_track(&bundle, track.other())?.objects;
+        let others = on_track(bundle, track.other())?.objects;
         placed.objects.extend(others.into_iter().filter(is_track_service));
-    }
-    if matches!(spec.strategy, Strategy::BlueGreen(_)) && !goes_back {
-        placed.objects.extend(preview(&bundle, traffic, track));
     }
     Ok(placed)
 }
