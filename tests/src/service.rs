@@ -192,7 +192,11 @@ impl Delivered {
             }
         };
         // A published chart's probes may take longer than its pods do here, and that is what counts before a promotion.
-        let is_own = |chart: &Chart| chart.folder.starts_with(crate::world::root().join("tests/charts"));
+        let is_own = |chart: &Chart| {
+            chart
+                .folder
+                .starts_with(crate::world::root().join("tests/charts"))
+        };
         let back = match &options.helm {
             Some(chart) if !is_own(chart) => "10m",
             _ => "60s",

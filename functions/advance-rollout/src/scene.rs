@@ -111,12 +111,7 @@ impl Scene {
 
     /// Whether releases come to a track here: so the pipeline says, or so it was until now.
     pub(crate) fn is_tracked(&self) -> bool {
-        let live = self
-            .environment
-            .tracks
-            .as_ref()
-            .is_some_and(|tracks| tracks.live.is_some());
-        self.spec.strategy.has_tracks() || live
+        self.environment.comes_to_a_track(&self.spec)
     }
 
     /// Whether helm writes what the present phase wants.

@@ -10,12 +10,11 @@ use sluice_cluster::Namespace;
 use sluice_domain::bundle::{Baseline, Bundle};
 use sluice_domain::environment::{Environment, Rollout};
 use sluice_domain::pipeline::Seconds;
-use sluice_domain::plan::{config_wanted, plan_bundle, plan_on_bundle};
+use sluice_domain::plan::config_wanted;
 use sluice_domain::rollout::{self, Beginning, stage_of};
 use sluice_domain::router::{RouterObservation, RouterVerdict};
 use sluice_domain::tracks::{
-    Route, Standing, Track, Traffic, TrafficSeen, fences_on, full_size, on_track, pointed, pointed_at,
-    pointing, services_of,
+    self, Ground, Planned, Standing, Track, Traffic, TrafficSeen, fences_on, pointed, pointed_at, pointing,
 };
 use sluice_domain::wire::{Next, NextState};
 use sluice_domain::workload::Observation;
@@ -64,15 +63,10 @@ pub(crate) async fn begin(
     step: u32,
     now: Timestamp,
 ) -> Result<Next, Failure> {
-    let planned = match plan(backends, &scene).await? {
+    let (target, baseline, traffic) = match plan(backends, &scene).await? {
         Ok(planned) => planned,
         Err(reason) => return abandon(backends, scene, step, &reason, now).await,
     };
-    let Planned {
-        target,
-        baseline,
-        traffic,
-    } = planned;
     let hash = backends.table.put_bundle(&target).await?;
     let Scene {
         mut environment,
@@ -100,14 +94,11 @@ pub(crate) async fn begin(
     ))
 }
 
-struct Planned {
-    target: Bundle,
-    baseline: Baseline,
-    traffic: Traffic,
-}
-
-/// The inner error is why the release cannot come here.
-async fn plan(backends: &Backends, scene: &Scene) -> Result<Result<Planned, String>, Failure> {
+/// What comes, what it replaces, and how the traffic moves. The inner error is why the release cannot come here.
+async fn plan(
+    backends: &Backends,
+    scene: &Scene,
+) -> Result<Result<(Bundle, Baseline, Traffic), String>, Failure> {
     let number = scene
         .rollout
         .release
@@ -125,56 +116,39 @@ async fn plan(backends: &Backends, scene: &Scene) -> Result<Result<Planned, Stri
         .namespace
         .config_maps(&config_wanted(&scene.package, &scene.observed))
         .await?;
-    let planned = match (&live, scene.package.manifests.is_empty()) {
-        (Some((before, _)), true) => plan_on_bundle(&release, &scene.package, before),
-        _ => plan_bundle(&release, &scene.package, &scene.observed, &config),
+    let named = scene
+        .namespace
+        .named_service(scene.spec.strategy.service())
+        .await?;
+    let planned = tracks::planned(&Ground {
+        release: &release,
+        package: &scene.package,
+        spec: &scene.spec,
+        tracks: &tracks,
+        observed: &scene.observed,
+        config: &config,
+        live: live.as_ref().map(|(bundle, _)| bundle),
+        named: &named,
+    });
+    let Planned {
+        target,
+        route,
+        to,
+        full,
+    } = match planned {
+        Ok(planned) => planned,
+        Err(reason) => return Ok(Err(reason)),
     };
-    let mut target = match planned {
-        Ok(target) => target,
-        Err(faults) => return Ok(Err(faults.to_string())),
-    };
-    let named = scene.spec.strategy.service();
-    if scene.package.manifests.is_empty() && target.objects.is_empty() {
-        target.objects = named_service(scene, named).await?;
-    }
-    let route = match (scene.spec.strategy.router(), tracks.route.clone()) {
-        (Some(router), _) => services_of(&target, named).map(|services| Route {
-            router: router.clone(),
-            services,
-        }),
-        (None, Some(route)) => Ok(route),
-        (None, None) => return Err(Failure::internal("tracks without a router")),
-    };
-    let route = match route {
-        Ok(route) => route,
-        Err(fault) => return Ok(Err(fault.to_string())),
-    };
-    let to = tracks.idle();
-    for track in [to, to.other()] {
-        if let Err(fault) = on_track(&target, track) {
-            return Ok(Err(fault.to_string()));
-        }
-    }
     let baseline = match &live {
         Some((_, hash)) => Baseline::Bundle { hash: hash.clone() },
         None => store_original(backends, scene, &config, &target).await?,
     };
-    let has_other = matches!(baseline, Baseline::Bundle { .. });
     let traffic = Traffic {
-        has_other,
+        has_other: matches!(baseline, Baseline::Bundle { .. }),
         despite: scene.rollout.despite.clone(),
-        ..Traffic::new(
-            route,
-            Some(to),
-            tracks.live,
-            full_size(&target, &running(&scene.observed, tracks.live)),
-        )
+        ..Traffic::new(route, Some(to), tracks.live, full)
     };
-    Ok(Ok(Planned {
-        target,
-        baseline,
-        traffic,
-    }))
+    Ok(Ok((target, baseline, traffic)))
 }
 
 /// What was there before there were tracks, with the Services that are pointed back at it.
@@ -207,31 +181,6 @@ async fn store_original(
     Ok(Baseline::Bundle {
         hash: backends.table.put_bundle(&stored).await?,
     })
-}
-
-/// The Service that an adopted workload is known by, as it is in the cluster.
-async fn named_service(scene: &Scene, named: Option<&str>) -> Result<Vec<Value>, Failure> {
-    let Some(name) = named else { return Ok(Vec::new()) };
-    let asked = serde_json::json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}});
-    Ok(scene
-        .namespace
-        .objects(&[asked])
-        .await?
-        .iter()
-        .map(sluice_domain::plan::without_server_fields)
-        .collect())
-}
-
-/// How many pods there are now where the traffic is, by the Deployment's name without a track.
-fn running(observed: &Observation, live: Option<Track>) -> BTreeMap<String, i32> {
-    let name = |name: &str| match live {
-        Some(track) => name.strip_suffix(&format!("-{track}")).map(str::to_owned),
-        None => Some(name.to_owned()),
-    };
-    let found = observed.deployments.iter();
-    found
-        .filter_map(|one| Some((name(&one.name)?, one.wanted)))
-        .collect()
 }
 
 /// Records the weights of the present stage, and writes them.

@@ -2,6 +2,7 @@
 
 use crate::handler::Tools;
 use crate::prepare::{HELM, Prepared, Site, look};
+use crate::tracked::on_both;
 use serde_json::Value;
 use sluice_cluster::Namespace;
 use sluice_domain::api::{Plan, PlanRequest};
@@ -102,9 +103,13 @@ async fn by_sluice(tools: &Tools, site: &Site<'_>, release: &Release) -> Result<
     let package = site.package.environments.get(&site.spec.name);
     let package = package.cloned().unwrap_or_default();
     let namespace = tools.clusters.connect(&address_of(site.spec)).await?;
-    let observed = namespace.observe(&asked(&package)).await?;
+    let mut asked = asked(&package);
+    if site.environment.comes_to_a_track(site.spec) {
+        asked = on_both(asked);
+    }
+    let observed = namespace.observe(&asked).await?;
     let config = namespace.config_maps(&config_wanted(&package, &observed)).await?;
-    if crate::tracked::is_tracked(site) {
+    if site.environment.comes_to_a_track(site.spec) {
         let seen = Seen {
             namespace: &namespace,
             observed: &observed,

@@ -428,6 +428,7 @@ pub fn begin(
         asked_again: false,
         waits_for: None,
         traffic: beginning.traffic.map(Box::new),
+        despite: Vec::new(),
         written_at: Some(now),
         reason: call.reason.clone(),
     });

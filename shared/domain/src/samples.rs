@@ -98,6 +98,7 @@ pub(crate) fn promotion(number: u32) -> Promotion {
         approval: None,
         wake: None,
         bundle: None,
+        despite: Vec::new(),
         v: 1,
     }
 }
@@ -165,6 +166,7 @@ pub(crate) fn rolling(mut environment: Environment, number: u32, phase: Phase) -
         asked_again: false,
         waits_for: None,
         traffic: None,
+        despite: Vec::new(),
         written_at: (phase != Phase::Starting).then(|| at(10)),
         reason: None,
     });

@@ -2,6 +2,7 @@
 
 pub mod cooling;
 mod place;
+mod planned;
 mod render;
 #[cfg(test)]
 pub(crate) mod render_samples;
@@ -9,6 +10,7 @@ mod told;
 mod traffic;
 
 pub use place::{brought, cold, fences_on, placed, pointed_at};
+pub use planned::{Ground, Planned, planned};
 pub use render::{
     RenderFault, full_size, on_track, pointed, pointing, services_of, size_for, sized, weights_at,
 };

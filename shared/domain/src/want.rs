@@ -92,6 +92,7 @@ pub fn want(
         approval: None,
         wake: None,
         bundle: None,
+        despite: Vec::new(),
         v: 0,
     };
     let superseded = placement.superseded.filter(|lost| *lost != id);

@@ -231,7 +231,10 @@ async fn comes_back_in_time(
     match budgets.and_then(|budgets| budgets.worst.over(spec.rollback_within)) {
         None => Ok(()),
         Some(why) => {
-            let message = format!("{}{release} is not promoted into {}: {why}.", at.service, at.environment);
+            let message = format!(
+                "{}{release} is not promoted into {}: {why}.",
+                at.service, at.environment
+            );
             Err(refused(message, at.command_of("plan", release)))
         }
     }

@@ -61,7 +61,12 @@ pub fn brought(traffic: &Traffic, spec: &EnvironmentSpec, bundle: &Bundle) -> Re
 }
 
 /// A bundle on a track, in the size that its weight needs.
-fn on_its_track(bundle: &Bundle, traffic: &Traffic, track: Track, weight: u32) -> Result<Bundle, RenderFault> {
+fn on_its_track(
+    bundle: &Bundle,
+    traffic: &Traffic,
+    track: Track,
+    weight: u32,
+) -> Result<Bundle, RenderFault> {
     let mut placed = sized(&on_track(bundle, track)?, track, &traffic.full, weight);
     // A router names the Services of both tracks always, and refuses one that is not there. One that is there is another
     // release's, and may have traffic: its ports stay its own.

@@ -29,7 +29,10 @@ pub fn adoption(target: &Bundle, traffic: &Traffic, spec: &EnvironmentSpec) -> V
         }
     }
     let root = &traffic.route.services.root;
-    let (own, other) = (traffic.route.services.of(track), traffic.route.services.of(track.other()));
+    let (own, other) = (
+        traffic.route.services.of(track),
+        traffic.route.services.of(track.other()),
+    );
     told.push(format!(
         "Service {own} selects the copy; Service {other} is made beside it, for the next release"
     ));
@@ -67,7 +70,9 @@ fn routed(route: &Route, root: &str, own: &str, other: &str) -> Option<String> {
 
 /// What each step of a promotion on tracks does, and what comes after the last. A sentence each.
 pub fn steps(target: &Bundle, traffic: &Traffic, spec: &EnvironmentSpec) -> Vec<String> {
-    let Some(track) = traffic.to else { return Vec::new() };
+    let Some(track) = traffic.to else {
+        return Vec::new();
+    };
     let stages = schedule(&spec.strategy, traffic.has_other);
     let mut told: Vec<String> = preview(traffic, spec, track).into_iter().collect();
     for (at, stage) in stages.iter().enumerate() {
@@ -105,7 +110,11 @@ fn preview(traffic: &Traffic, spec: &EnvironmentSpec, track: Track) -> Option<St
         return None;
     };
     let (preview, own) = (traffic.route.services.preview(), traffic.route.services.of(track));
-    let checks: Vec<&str> = blue_green.preview.iter().map(|check| check.name.as_str()).collect();
+    let checks: Vec<&str> = blue_green
+        .preview
+        .iter()
+        .map(|check| check.name.as_str())
+        .collect();
     let passes = match checks.as_slice() {
         [] => String::new(),
         checks => format!("; {} must pass there", checks.join(", ")),
@@ -174,7 +183,10 @@ fn selector(labels: Option<&Value>) -> String {
         .map(|(key, value)| (key.as_str(), value.as_str().unwrap_or_default()))
         .collect();
     pairs.sort_by_key(|(key, _)| (*key == TRACK_LABEL, *key));
-    let pairs: Vec<String> = pairs.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let pairs: Vec<String> = pairs
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     pairs.join(", ")
 }
 

@@ -53,8 +53,9 @@ fn blue_green() -> EnvironmentSpec {
 
 fn told(name: &str, target: &Bundle, traffic: &Traffic, spec: &EnvironmentSpec) -> String {
     let adoption = adoption(target, traffic, spec);
-    let lines = adoption.iter().chain(["--".to_owned()].iter()).cloned();
-    let lines: Vec<String> = lines.chain(steps(target, traffic, spec)).collect();
+    let mut lines = adoption;
+    lines.push("--".to_owned());
+    lines.extend(steps(target, traffic, spec));
     format!("{name}:\n  {}", lines.join("\n  "))
 }
 
@@ -67,10 +68,30 @@ fn what_a_promotion_on_tracks_will_do() {
     };
     let told = [
         told("adopted", &bundle(), &traffic(route(), None, true), &canary()),
-        told("the next one", &bundle(), &traffic(route(), Some(Track::Blue), true), &canary()),
-        told("the first of all", &bundle(), &traffic(route(), None, false), &canary()),
-        told("two, by an ingress", &two_deployments(), &traffic(ingress, None, true), &canary()),
-        told("at once", &bundle(), &traffic(Router::Service, None, true), &blue_green()),
+        told(
+            "the next one",
+            &bundle(),
+            &traffic(route(), Some(Track::Blue), true),
+            &canary(),
+        ),
+        told(
+            "the first of all",
+            &bundle(),
+            &traffic(route(), None, false),
+            &canary(),
+        ),
+        told(
+            "two, by an ingress",
+            &two_deployments(),
+            &traffic(ingress, None, true),
+            &canary(),
+        ),
+        told(
+            "at once",
+            &bundle(),
+            &traffic(Router::Service, None, true),
+            &blue_green(),
+        ),
     ];
     insta::assert_snapshot!(told.join("\n\n"));
 }
