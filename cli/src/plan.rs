@@ -216,6 +216,10 @@ mod tests {
             timeout: Seconds(600),
             rollback_within: Seconds(300),
             rollback_at_least: None,
+            rollback: None,
+            rollback_target: false,
+            adoption: vec![],
+            steps: vec![],
             gates: vec![],
             approval: None,
         }

@@ -172,6 +172,10 @@ pub fn plan() -> Answer {
         timeout: Seconds(600),
         rollback_within: Seconds(300),
         rollback_at_least: None,
+        rollback: None,
+        rollback_target: false,
+        adoption: Vec::new(),
+        steps: Vec::new(),
         gates: Vec::new(),
         approval: None,
     }))

@@ -212,6 +212,7 @@ pub fn on_tracks(phase: Phase, stage: u32) -> Environment {
         route: Some(route.clone()),
         held: [(Track::Blue, held(41))].into(),
         original: None,
+        full: [("mc-api".to_owned(), 4)].into(),
     });
     let kind = RolloutKind::Promotion { id: id(42, 1) };
     let mut environment = under_way(environment, kind, 42, phase);
