@@ -204,8 +204,8 @@ async fn rules_and_health_of_an_ingress_are_read() {
         assert_eq!(blue.resource.as_deref(), Some("production/front-api-blue:80"));
         let target = Target {
             id: "10.0.0.1:8080".to_owned(),
-            state: "healthy".to_owned(),
-            reason: None,
+            state: "initial".to_owned(),
+            reason: Some("Elb.RegistrationInProgress".to_owned()),
         };
         assert_eq!(blue.targets, [target]);
 
