@@ -77,4 +77,4 @@ kills: tools ## only this: kill every function at every write, before it and aft
 .PHONY: bench
 bench: tools ## how fast, against a floor measured in the same run
 	cargo build --workspace --bins --release
-	$(LOCAL) run -- target/debug/bench
+	KUBECTL="$$($(LOCAL) tools --kubectl)" $(LOCAL) run -- target/debug/bench
