@@ -7,14 +7,19 @@ use sluice_cluster::Namespace;
 use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Rollout};
 use sluice_domain::pipeline::EnvironmentSpec;
-use sluice_domain::rollout::{is_warm, shift, stage_of};
-use sluice_domain::workload::WorkloadRef;
+use sluice_domain::rollout::{has_all_pods, is_warm, shift, stage_of};
+use sluice_domain::workload::{Observation, Verdict, WorkloadRef};
 use sluice_lambda::Failure;
 use sluice_table::Transaction;
 use sluice_transitions::Backends;
+use std::time::{Duration, Instant};
 
 /// The number that the execution gives its first step: to it, what is recorded here is a step of its own, repeated.
 const FIRST_STEP: u32 = 0;
+/// How long the cluster may take to look at a write that changes no pod; after that the execution waits for it.
+const SETTLES: Duration = Duration::from_secs(1);
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Where a rollback writes.
 pub struct Site {
@@ -37,20 +42,20 @@ pub async fn give_back(
     if begun.traffic.is_none() {
         return Ok(false);
     }
-    let asked = WorkloadRef::all_of(&site.placed);
-    let (row, observed) = tokio::join!(
-        backends
-            .table
-            .environment(&environment.service, &environment.name),
-        site.namespace.observe(&asked)
-    );
+    let row = backends
+        .table
+        .environment(&environment.service, &environment.name);
+    let (row, observed) = tokio::join!(row, settled(site, begun));
     let (mut environment, observed) = (row?, observed?);
-    let Some(rollout) = environment
+    let ours = environment
         .under_way()
-        .filter(|rollout| rollout.owner == begun.owner && is_warm(rollout, &site.placed, &observed))
-    else {
+        .filter(|rollout| rollout.owner == begun.owner);
+    let Some(rollout) = ours else { return Ok(false) };
+    if let Verdict::Inconclusive(reason) | Verdict::Failed(reason) = is_warm(rollout, &site.placed, &observed)
+    {
+        tracing::info!(%reason, execution = %begun.owner, "the execution gives the traffic back");
         return Ok(false);
-    };
+    }
     let Some(traffic) = &rollout.traffic else {
         return Ok(false);
     };
@@ -76,4 +81,20 @@ pub async fn give_back(
         .shift(&route.router, &route.services, weights, fence)
         .await?;
     Ok(true)
+}
+
+/// What is there once the cluster has looked at what was just written. A Deployment's new fence is a change to its controller, which
+/// takes a moment to say that it is none (Kubernetes raises `generation` with annotations, too). Where pods are missing, nothing
+/// is waited for.
+async fn settled(site: &Site, begun: &Rollout) -> Result<Observation, Failure> {
+    let asked = WorkloadRef::all_of(&site.placed);
+    let started = Instant::now();
+    loop {
+        let observed = site.namespace.observe(&asked).await?;
+        let is_settled = !matches!(is_warm(begun, &site.placed, &observed), Verdict::Inconclusive(_));
+        if is_settled || !has_all_pods(&site.placed, &observed) || started.elapsed() > SETTLES {
+            return Ok(observed);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
 }

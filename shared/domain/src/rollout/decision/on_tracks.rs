@@ -69,18 +69,33 @@ pub fn stage_of(rollout: &Rollout, traffic: &Traffic, spec: &EnvironmentSpec) ->
 }
 
 /// Whether a rollback that has just written its pods finds all of them ready: its target is still warm. Then its weights may be
-/// recorded and written by the call itself; what the execution would decide first is no other.
-pub fn is_warm(rollout: &Rollout, wanted: &Bundle, observed: &Observation) -> bool {
+/// recorded and written by the call itself; what the execution would decide first is no other. Else, why not.
+pub fn is_warm(rollout: &Rollout, wanted: &Bundle, observed: &Observation) -> Verdict {
     let moves = rollout
         .traffic
         .as_deref()
         .is_some_and(|traffic| traffic.has_other);
     let begins = rollout.phase == Phase::Rolling && rollout.step.is_none() && rollout.promotion().is_none();
-    moves
-        && begins
-        && is_applied(wanted, observed, rollout.fence)
-        && !is_empty(wanted)
-        && pods(wanted, observed) == Verdict::Passed
+    let open = |reason: &str| Verdict::Inconclusive(reason.to_owned());
+    if !moves {
+        return open("no traffic is to be moved");
+    }
+    if !begins {
+        return open("its execution has begun");
+    }
+    if !is_applied(wanted, observed, rollout.fence) {
+        return open("the cluster does not have it as it was written");
+    }
+    if is_empty(wanted) {
+        return open("it has no pods");
+    }
+    pods(wanted, observed)
+}
+
+/// Whether all pods that are wanted are available, whatever the cluster still has to say of the last write.
+pub fn has_all_pods(wanted: &Bundle, observed: &Observation) -> bool {
+    let found = |name: &str| observed.deployments.iter().any(|found| found.name == name);
+    wanted.deployments.iter().all(|one| found(&one.name)) && missing(wanted, observed).is_none()
 }
 
 /// What has no pods by its own manifests would be ready at once, and serve nobody.
