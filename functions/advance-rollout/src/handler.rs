@@ -12,6 +12,7 @@ use sluice_domain::environment::{Environment, Phase, Wanted};
 use sluice_domain::ledger::Record;
 use sluice_domain::plan::capture_bundle;
 use sluice_domain::rollout::{self, Decision, bundle_of, decide};
+use sluice_domain::seen;
 use sluice_domain::wire::{Next, NextState, Step};
 use sluice_lambda::{About, Failure, Metric, Metrics};
 use sluice_table::Transaction;
@@ -71,7 +72,7 @@ async fn advance(
         Decision::AwaitAnswer(reason, seconds) => Ok(checks::awaits(reason, seconds)),
         Decision::Await(reason) => Ok(Next::now(NextState::Pods, reason)),
         Decision::Shift => traffic::shift(backends, scene, step.step, now).await,
-        Decision::Route => traffic::route(&scene).await,
+        Decision::Route => traffic::route(backends, &scene, now).await,
         Decision::Point => traffic::point(&scene).await,
         Decision::Bake => traffic::bake(backends, scene, step.step, now).await,
         Decision::Advance(stage) => traffic::advance(backends, scene, step.step, stage, now).await,
@@ -109,6 +110,7 @@ async fn verify(backends: &Backends, scene: Scene, step: u32, now: Timestamp) ->
     };
     let hash = backends.table.put_bundle(&captured).await?;
     let mut environment = scene.environment;
+    seen::note(&mut environment, &scene.observed, now);
     let record = rollout::reach(&mut environment, step, Phase::Verified, Some(hash), None);
     commit(backends, environment, record, now).await?;
     Ok(over(Phase::Verified, None))

@@ -507,6 +507,7 @@ fn the_service_it_is_known_by_is_the_named_one_or_the_only_one() {
         said(&bundle(), Some("mc-web")),
         said(&two_deployments(), None),
         said(&two_deployments(), Some("web")),
+        said(&two_deployments(), Some("all")),
         said(&without, None),
         said(&long, None),
     ];
