@@ -93,6 +93,25 @@ fn traffic(row: &Environment) -> Result<&Traffic> {
     rollout.traffic.as_deref().context("it is on no tracks")
 }
 
+/// How often an execution has looked at its rollout since this time.
+async fn looked_after(world: &World, execution: &str, since: Timestamp) -> Result<usize> {
+    let machine = world.local.sluice()?.state_machines.get("promotion");
+    let machine = machine.context("no state machine promotion")?;
+    let arn = format!("{}:{execution}", machine.replace(":stateMachine:", ":execution:"));
+    let pages = aws_sdk_sfn::Client::new(&world.config)
+        .get_execution_history()
+        .execution_arn(arn)
+        .into_paginator()
+        .send();
+    let pages: Vec<_> = pages.try_collect().await?;
+    let events = pages.iter().flat_map(|page| page.events());
+    let looks = events.filter(|event| {
+        let state = event.state_exited_event_details().map(|details| details.name());
+        state == Some("AdvanceRollout") && event.timestamp().secs() > since.as_second()
+    });
+    Ok(looks.count())
+}
+
 /// Track, release, state, weight and pods of each place.
 fn places(status: &Value) -> Vec<Value> {
     let tracks = status["tracks"].as_array().cloned().unwrap_or_default();
@@ -143,11 +162,14 @@ async fn a_canary_is_paused_resumed_hurried_and_aborted() -> Result<()> {
     })
     .await?;
     sweep(&canary.world, name).await?;
-    // What woke it has been looked at: only then it says what it waits for
-    let slept = canary
-        .until(|row| traffic(row).is_ok_and(|traffic| traffic.pause.is_some()))
-        .await?;
-    ensure!(traffic(&slept)?.stage == 0, "{slept:?}");
+    let owner = row.under_way().context("nothing is under way")?.owner.to_string();
+    until("a look after the bake", PATIENCE, || async {
+        let looks = looked_after(&canary.world, &owner, over).await?;
+        Ok(if looks > 0 { Ok(()) } else { Err("none".to_owned()) })
+    })
+    .await?;
+    let slept = canary.until_baking(2, 0).await?;
+    ensure!(traffic(&slept)?.pause.is_some(), "{slept:?}");
     let shown = canary.status().await?;
     ensure!(
         places(&shown)

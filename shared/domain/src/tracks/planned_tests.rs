@@ -81,6 +81,7 @@ fn smaller(phase: Phase, stage: u32) -> World {
     let sizes = |size| [("mc-api".to_owned(), size)].into();
     let known = traffic(&mut world.environment);
     (known.full, known.left) = (sizes(2), sizes(4));
+    world.environment.tracks.as_mut().unwrap().full = sizes(2);
     world.come_to(phase, stage)
 }
 

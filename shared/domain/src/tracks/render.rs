@@ -49,8 +49,12 @@ pub enum RenderFault {
         value: String,
     },
     /// No Service can be the one by which the workload is known.
-    #[error("{0}. Right: {}", .0.right())]
-    Root(#[from] RootServiceError),
+    #[error("{fault}. Right: {}", .fault.right())]
+    Root {
+        /// Why.
+        #[from]
+        fault: RootServiceError,
+    },
     /// Its pods would be the same ones under another name.
     #[error("{kind} {name} cannot be on two tracks: {why}")]
     NoTrack {
