@@ -77,8 +77,16 @@ async fn advance(
         Decision::Bake => traffic::bake(backends, scene, step.step, now).await,
         Decision::Advance(stage) => traffic::advance(backends, scene, step.step, stage, now).await,
         Decision::Pause(reason) => traffic::pause(backends, scene, step.step, &reason, now).await,
-        Decision::Sleep(reason, seconds) => Ok(traffic::sleeps(reason, seconds)),
-        Decision::Look(reason, seconds) => Ok(traffic::looks_again(reason, seconds)),
+        Decision::Sleep(reason, seconds) => {
+            keep(backends, scene, None).await?;
+            Ok(traffic::sleeps(reason, seconds))
+        }
+        Decision::Look(reason, seconds) => {
+            // What is over in a moment is not worth a write.
+            let waits_for = (seconds > SOON).then_some(reason.as_str());
+            keep(backends, scene, waits_for).await?;
+            Ok(traffic::looks_again(reason, seconds))
+        }
         Decision::Verify => verify(backends, scene, step.step, now).await,
         Decision::Restore(reason) => restore(backends, scene, step.step, &reason, now).await,
         Decision::Restored => reach(backends, scene, step.step, Phase::Restored, None, now).await,
@@ -88,6 +96,18 @@ async fn advance(
         Decision::Stick(reason) => reach(backends, scene, step.step, Phase::Stuck, Some(&reason), now).await,
         Decision::Over => Ok(over(scene.rollout.phase, scene.rollout.reason.as_deref())),
     }
+}
+
+/// Keeps on the row what `status` is to say: what is waited for, and how alarms stand. Nothing is decided by it.
+async fn keep(backends: &Backends, scene: Scene, waits_for: Option<&str>) -> Result<(), Failure> {
+    let mut environment = scene.environment;
+    let waits = waits_for.is_some() && rollout::await_others(&mut environment, waits_for);
+    if !waits && !scene.alarms_are_news {
+        return Ok(());
+    }
+    let mut transaction = Transaction::new();
+    transaction.update(&environment);
+    Ok(transaction.commit(&backends.table).await?)
 }
 
 /// What is recorded is written (again), with the fence it was recorded with: what carries that fence already is done.

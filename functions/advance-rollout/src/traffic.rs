@@ -206,6 +206,7 @@ pub(crate) async fn shift(
         ..
     } = scene;
     let record = rollout::shift(&mut environment, step, stage, highest, within, now);
+    rollout::await_others(&mut environment, None);
     let rollout = recorded(&environment)?;
     let place = (environment.service.clone(), environment.name.clone());
     commit(backends, environment, record, now).await?;

@@ -93,8 +93,8 @@ fn traffic(row: &Environment) -> Result<&Traffic> {
     rollout.traffic.as_deref().context("it is on no tracks")
 }
 
-/// How often an execution has looked at its rollout since this time.
-async fn looked_after(world: &World, execution: &str, since: Timestamp) -> Result<usize> {
+/// The states that an execution has come to since this time.
+async fn states_after(world: &World, execution: &str, since: Timestamp) -> Result<Vec<String>> {
     let machine = world.local.sluice()?.state_machines.get("promotion");
     let machine = machine.context("no state machine promotion")?;
     let arn = format!("{}:{execution}", machine.replace(":stateMachine:", ":execution:"));
@@ -102,14 +102,14 @@ async fn looked_after(world: &World, execution: &str, since: Timestamp) -> Resul
         .get_execution_history()
         .execution_arn(arn)
         .into_paginator()
+        .items()
         .send();
-    let pages: Vec<_> = pages.try_collect().await?;
-    let events = pages.iter().flat_map(|page| page.events());
-    let looks = events.filter(|event| {
-        let state = event.state_exited_event_details().map(|details| details.name());
-        state == Some("AdvanceRollout") && event.timestamp().secs() > since.as_second()
-    });
-    Ok(looks.count())
+    let events: Vec<_> = pages.try_collect().await?;
+    let late = events
+        .iter()
+        .filter(|event| event.timestamp().secs() > since.as_second());
+    let names = late.filter_map(|event| Some(event.state_entered_event_details()?.name().to_owned()));
+    Ok(names.collect())
 }
 
 /// Track, release, state, weight and pods of each place.
@@ -164,8 +164,13 @@ async fn a_canary_is_paused_resumed_hurried_and_aborted() -> Result<()> {
     sweep(&canary.world, name).await?;
     let owner = row.under_way().context("nothing is under way")?.owner.to_string();
     until("a look after the bake", PATIENCE, || async {
-        let looks = looked_after(&canary.world, &owner, over).await?;
-        Ok(if looks > 0 { Ok(()) } else { Err("none".to_owned()) })
+        let states = states_after(&canary.world, &owner, over).await?;
+        let looked = states.iter().any(|state| state == "AdvanceRollout");
+        Ok(if looked {
+            Ok(())
+        } else {
+            Err(format!("{states:?}"))
+        })
     })
     .await?;
     let slept = canary.until_baking(2, 0).await?;
@@ -264,6 +269,7 @@ async fn alarmed(name: &str, alarm: &Alarm) -> Result<Started> {
     let strategy = steps.replace("NAME", name);
     let options = Options {
         exposed: true,
+        timeout: "10m".into(),
         environment: strategy.clone(),
         ..Options::default()
     };
