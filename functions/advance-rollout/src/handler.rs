@@ -12,6 +12,7 @@ use sluice_domain::environment::{Environment, Phase, Wanted};
 use sluice_domain::ledger::Record;
 use sluice_domain::plan::capture_bundle;
 use sluice_domain::rollout::{self, Decision, bundle_of, decide};
+use sluice_domain::seen;
 use sluice_domain::wire::{Next, NextState, Step};
 use sluice_lambda::{About, Failure, Metric, Metrics};
 use sluice_table::Transaction;
@@ -71,13 +72,21 @@ async fn advance(
         Decision::AwaitAnswer(reason, seconds) => Ok(checks::awaits(reason, seconds)),
         Decision::Await(reason) => Ok(Next::now(NextState::Pods, reason)),
         Decision::Shift => traffic::shift(backends, scene, step.step, now).await,
-        Decision::Route => traffic::route(&scene).await,
+        Decision::Route => traffic::route(backends, &scene, now).await,
         Decision::Point => traffic::point(&scene).await,
         Decision::Bake => traffic::bake(backends, scene, step.step, now).await,
         Decision::Advance(stage) => traffic::advance(backends, scene, step.step, stage, now).await,
         Decision::Pause(reason) => traffic::pause(backends, scene, step.step, &reason, now).await,
-        Decision::Sleep(reason, seconds) => Ok(traffic::sleeps(reason, seconds)),
-        Decision::Look(reason, seconds) => Ok(traffic::looks_again(reason, seconds)),
+        Decision::Sleep(reason, seconds) => {
+            keep(backends, scene, None).await?;
+            Ok(traffic::sleeps(reason, seconds))
+        }
+        Decision::Look(reason, seconds) => {
+            // What is over in a moment is not worth a write.
+            let waits_for = (seconds > SOON).then_some(reason.as_str());
+            keep(backends, scene, waits_for).await?;
+            Ok(traffic::looks_again(reason, seconds))
+        }
         Decision::Verify => verify(backends, scene, step.step, now).await,
         Decision::Restore(reason) => restore(backends, scene, step.step, &reason, now).await,
         Decision::Restored => reach(backends, scene, step.step, Phase::Restored, None, now).await,
@@ -87,6 +96,18 @@ async fn advance(
         Decision::Stick(reason) => reach(backends, scene, step.step, Phase::Stuck, Some(&reason), now).await,
         Decision::Over => Ok(over(scene.rollout.phase, scene.rollout.reason.as_deref())),
     }
+}
+
+/// Keeps on the row what `status` is to say: what is waited for, and how alarms stand. Nothing is decided by it.
+async fn keep(backends: &Backends, scene: Scene, waits_for: Option<&str>) -> Result<(), Failure> {
+    let mut environment = scene.environment;
+    let waits = waits_for.is_some() && rollout::await_others(&mut environment, waits_for);
+    if !waits && !scene.alarms_are_news {
+        return Ok(());
+    }
+    let mut transaction = Transaction::new();
+    transaction.update(&environment);
+    Ok(transaction.commit(&backends.table).await?)
 }
 
 /// What is recorded is written (again), with the fence it was recorded with: what carries that fence already is done.
@@ -109,6 +130,7 @@ async fn verify(backends: &Backends, scene: Scene, step: u32, now: Timestamp) ->
     };
     let hash = backends.table.put_bundle(&captured).await?;
     let mut environment = scene.environment;
+    seen::note(&mut environment, &scene.observed, now);
     let record = rollout::reach(&mut environment, step, Phase::Verified, Some(hash), None);
     commit(backends, environment, record, now).await?;
     Ok(over(Phase::Verified, None))

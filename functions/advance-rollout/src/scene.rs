@@ -6,6 +6,7 @@ use crate::traffic::look;
 use jiff::Timestamp;
 use sluice_alarms::Alarms;
 use sluice_cluster::{Clusters, Namespace};
+use sluice_domain::alarm::note;
 use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Rollout};
 use sluice_domain::pipeline::{EnvironmentPackage, EnvironmentSpec, Package, Workload};
@@ -36,6 +37,8 @@ pub(crate) struct Scene {
     pub neutral: Option<Bundle>,
     /// What the environment's alarms say, where the next decision asks for it.
     pub alarms: Option<Verdict>,
+    /// Whether the row says something else of them; `environment` here has it already.
+    pub alarms_are_news: bool,
     /// What is seen of the traffic, of a rollout on tracks.
     pub traffic: Option<TrafficSeen>,
     /// The environment's namespace.
@@ -55,7 +58,7 @@ impl Scene {
         now: Timestamp,
     ) -> Result<Scene, Failure> {
         let (service, name) = (&step.work.service, &step.work.environment);
-        let environment = backends.table.environment(service, name).await?;
+        let mut environment = backends.table.environment(service, name).await?;
         let rollout = held(&environment, step)?;
         let version = load_version(&backends.table, service, &rollout.pipeline).await?;
         let spec = spec_of(&version.pipeline, name)?.clone();
@@ -79,13 +82,18 @@ impl Scene {
             (Some(traffic), Some(bundle)) => Some(look(&namespace, traffic, bundle, &mut observed).await?),
             _ => None,
         };
+        let (alarms, alarms_are_news) = match said(alarms, &rollout, &spec, now).await {
+            Some((verdict, seen)) => (Some(verdict), note(&mut environment, &spec.alarms, &seen)),
+            None => (None, false),
+        };
         Ok(Scene {
             package,
             is_helm,
             wanted,
             neutral,
             traffic,
-            alarms: said(alarms, &rollout, &spec, now).await,
+            alarms,
+            alarms_are_news,
             environment,
             rollout,
             spec,

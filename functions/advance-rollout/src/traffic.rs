@@ -9,16 +9,18 @@ use serde_json::Value;
 use sluice_cluster::Namespace;
 use sluice_domain::bundle::{Baseline, Bundle};
 use sluice_domain::environment::{Environment, Rollout};
+use sluice_domain::ids::{EnvironmentName, ServiceName};
 use sluice_domain::pipeline::Seconds;
 use sluice_domain::plan::config_wanted;
 use sluice_domain::rollout::{self, Beginning, stage_of};
 use sluice_domain::router::{RouterObservation, RouterVerdict};
+use sluice_domain::tracks::easing::held_up;
 use sluice_domain::tracks::{
     self, Ground, Planned, Standing, Track, Traffic, TrafficSeen, fences_on, pointed, pointed_at, pointing,
 };
 use sluice_domain::wire::{Next, NextState};
 use sluice_domain::workload::Observation;
-use sluice_lambda::Failure;
+use sluice_lambda::{Failure, Metrics};
 use sluice_transitions::{Backends, load_release};
 use std::collections::BTreeMap;
 
@@ -135,6 +137,7 @@ async fn plan(
         route,
         to,
         full,
+        left,
     } = match planned {
         Ok(planned) => planned,
         Err(reason) => return Ok(Err(reason)),
@@ -146,6 +149,7 @@ async fn plan(
     let traffic = Traffic {
         has_other: matches!(baseline, Baseline::Bundle { .. }),
         despite: scene.rollout.despite.clone(),
+        left,
         ..Traffic::new(route, Some(to), tracks.live, full)
     };
     Ok(Ok((target, baseline, traffic)))
@@ -202,19 +206,48 @@ pub(crate) async fn shift(
         ..
     } = scene;
     let record = rollout::shift(&mut environment, step, stage, highest, within, now);
+    rollout::await_others(&mut environment, None);
     let rollout = recorded(&environment)?;
+    let place = (environment.service.clone(), environment.name.clone());
     commit(backends, environment, record, now).await?;
-    write_weights(&namespace, &rollout).await?;
+    hold_up(backends, &namespace, &rollout).await?;
+    write_weights(&namespace, &rollout, &place, now).await?;
     Ok(looks_at_once(said(&rollout)))
 }
 
 /// Writes the recorded weights (again), with the fence that they were recorded with.
-pub(crate) async fn route(scene: &Scene) -> Result<Next, Failure> {
-    write_weights(&scene.namespace, &scene.rollout).await?;
+pub(crate) async fn route(backends: &Backends, scene: &Scene, now: Timestamp) -> Result<Next, Failure> {
+    let place = (scene.environment.service.clone(), scene.environment.name.clone());
+    hold_up(backends, &scene.namespace, &scene.rollout).await?;
+    write_weights(&scene.namespace, &scene.rollout, &place, now).await?;
     Ok(looks_at_once(said(&scene.rollout)))
 }
 
-async fn write_weights(namespace: &Namespace, rollout: &Rollout) -> Result<(), Failure> {
+/// What a promotion takes traffic from keeps its pods, whatever an autoscaler makes of that.
+async fn hold_up(backends: &Backends, namespace: &Namespace, rollout: &Rollout) -> Result<(), Failure> {
+    let from = rollout
+        .traffic
+        .as_deref()
+        .and_then(|traffic| Some((traffic, traffic.from?)));
+    let (Some((traffic, track)), Some(Baseline::Bundle { hash })) = (from, &rollout.baseline) else {
+        return Ok(());
+    };
+    if rollout.promotion().is_none() || goes_back(rollout) {
+        return Ok(());
+    }
+    let bundle = backends.table.bundle(hash).await?;
+    for autoscaler in held_up(&bundle, track, &traffic.full_before()) {
+        namespace.apply_one(&autoscaler, rollout.fence).await?;
+    }
+    Ok(())
+}
+
+async fn write_weights(
+    namespace: &Namespace,
+    rollout: &Rollout,
+    (service, name): &(ServiceName, EnvironmentName),
+    now: Timestamp,
+) -> Result<(), Failure> {
     let Some(traffic) = &rollout.traffic else {
         return Ok(());
     };
@@ -233,6 +266,8 @@ async fn write_weights(namespace: &Namespace, rollout: &Rollout) -> Result<(), F
             rollout.fence,
         )
         .await?;
+    let adopted = traffic.to.is_none() || traffic.from.is_none();
+    Metrics::StandardOutput.weights(service, name, weights, adopted, now);
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! so, alarms without an event, watches that are over. Everything it does, another function does too; it only makes sure that it is done.
 
 use crate::cooling::cool;
+use crate::easing::ease;
 use crate::heard::{Heard, heard};
 use crate::repair::mend;
 use jiff::Timestamp;
@@ -109,8 +110,9 @@ async fn sweep(sweeper: &Sweeper, service: &ServiceName, now: Timestamp) -> Resu
         let mended = mend(backends, roll_back, environment, now).await;
         let looked = watching.look_after(environment, now).await;
         let cooled = cool(backends, clusters, environment, now).await;
-        let looked = looked.map(|looked| looked.into_iter().collect::<Vec<_>>());
-        for found in [mended, looked, cooled.map(|cooled| cooled.into_iter().collect())] {
+        let eased = ease(backends, clusters, environment, now).await;
+        let told = [looked, cooled, eased].map(|told| told.map(|told| told.into_iter().collect::<Vec<_>>()));
+        for found in [mended].into_iter().chain(told) {
             match found {
                 Ok(found) => done.extend(found),
                 Err(failure) => {

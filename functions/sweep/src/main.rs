@@ -1,6 +1,7 @@
 //! Finds what was lost.
 
 mod cooling;
+mod easing;
 mod handler;
 mod heard;
 mod repair;

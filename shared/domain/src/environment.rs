@@ -9,6 +9,7 @@ use crate::ids::{
 use crate::ledger::Head;
 use crate::pipeline::EnvironmentSpec;
 use crate::queue::Queue;
+use crate::seen::Seen;
 use crate::tracks::{Tracks, Traffic};
 use crate::watch::Watch;
 use jiff::Timestamp;
@@ -46,6 +47,9 @@ pub struct Environment {
     /// What runs here, as last verified.
     #[serde(default)]
     pub live: Option<Live>,
+    /// How long things were seen to take here, when a release was last verified.
+    #[serde(default, skip_serializing_if = "Seen::is_empty")]
+    pub seen: Seen,
     /// What ran here before Sluice's first release: the rollback target of last resort.
     #[serde(default)]
     pub adopted: Option<Live>,
@@ -298,6 +302,7 @@ impl Environment {
             helm: None,
             tracks: None,
             live: None,
+            seen: Seen::default(),
             adopted: None,
             completed: Vec::new(),
             hold: None,

@@ -414,6 +414,8 @@ fn settle_tracks(environment: &mut Environment, rollout: &Rollout, verified: boo
     if let (Some(to), Some(target)) = (traffic.to, &rollout.target) {
         tracks.held.insert(to, Held::new(target.clone(), rollout.release));
     }
+    // Either side that has the traffic now was made ready in its whole size.
+    (tracks.at_full, tracks.easing) = (true, None);
     if !verified {
         return;
     }
@@ -422,13 +424,13 @@ fn settle_tracks(environment: &mut Environment, rollout: &Rollout, verified: boo
         (Some(from), _) if tracks.live != Some(from) => {}
         (Some(from), _) => {
             if let Some(left) = tracks.held.get_mut(&from) {
-                left.pinned.clone_from(&traffic.full);
+                left.pinned = traffic.full_before();
             }
         }
         (None, Some(Baseline::Bundle { hash })) => {
             let before = environment.live.as_ref().and_then(|live| live.release);
             let mut original = Held::new(hash.clone(), before);
-            original.pinned.clone_from(&traffic.full);
+            original.pinned = traffic.full_before();
             tracks.original = Some(original);
         }
         (None, _) => {}

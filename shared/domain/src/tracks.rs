@@ -1,6 +1,7 @@
 //! Tracks: the two places in an environment where a release can run. One is live; the other is idle, or warm.
 
 pub mod cooling;
+pub mod easing;
 mod place;
 mod planned;
 mod render;
@@ -77,6 +78,12 @@ pub struct Tracks {
     /// How many pods each Deployment has with the whole traffic, by its name without the track, as the last rollout had it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub full: BTreeMap<String, i32>,
+    /// Whether the live track's autoscalers go no lower than its whole size, as a rollout has left them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_full: bool,
+    /// The fence under which they are eased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub easing: Option<Fence>,
     /// What was last brought to each of them.
     #[serde(default)]
     pub held: BTreeMap<Track, Held>,

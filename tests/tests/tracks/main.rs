@@ -2,4 +2,5 @@
 //! the cluster.
 
 mod canary;
+mod commands;
 mod service;

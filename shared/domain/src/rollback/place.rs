@@ -4,7 +4,8 @@ use super::Target;
 use crate::bundle::{Baseline, Bundle};
 use crate::environment::{Environment, Rollout, RolloutKind};
 use crate::ids::Hash;
-use crate::tracks::{Held, Tracks, Traffic, full_size};
+use crate::tracks::{Held, Track, Tracks, Traffic, full_size};
+use std::collections::BTreeMap;
 
 /// Where a target comes back in an environment with tracks; none where there are none. `bundle` is the target's.
 ///
@@ -31,8 +32,11 @@ pub fn place(environment: &Environment, target: &Target, bundle: &Bundle) -> Res
         } else {
             (tracks.warm(&target.bundle).unwrap_or(Some(live.other())), live)
         };
-        let full = full_size(bundle, &tracks.full);
-        return Ok(Some(Traffic::new(route.clone(), to, Some(from), full)));
+        let full = kept_size(tracks, to, bundle, &target.bundle);
+        return Ok(Some(Traffic {
+            left: tracks.full.clone(),
+            ..Traffic::new(route.clone(), to, Some(from), full)
+        }));
     };
     let afresh = |to, from| Traffic {
         // What has traffic is not forgotten: another rollback may come before this one has moved any.
@@ -47,7 +51,11 @@ pub fn place(environment: &Environment, target: &Target, bundle: &Bundle) -> Res
         return Ok(Some(stays));
     }
     if was_there(environment, tracks, rollout, traffic, &target.bundle) {
-        return Ok(Some(afresh(traffic.from, traffic.to)));
+        return Ok(Some(Traffic {
+            full: as_it_was(bundle, traffic),
+            left: traffic.full.clone(),
+            ..afresh(traffic.from, traffic.to)
+        }));
     }
     match traffic.weights {
         _ if rollout.target.as_ref() == Some(&target.bundle) => Ok(Some(afresh(traffic.to, traffic.from))),
@@ -58,6 +66,26 @@ pub fn place(environment: &Environment, target: &Target, bundle: &Bundle) -> Res
              what was live first",
             environment.name
         )),
+    }
+}
+
+/// How many pods the side that the traffic comes from has: as many as it had when the rollout began.
+fn as_it_was(bundle: &Bundle, traffic: &Traffic) -> BTreeMap<String, i32> {
+    let mut full = full_size(bundle, &traffic.full);
+    full.extend(traffic.left.clone());
+    full
+}
+
+/// How many pods what comes back has with the whole traffic: what is kept warm comes back as it is kept, at once.
+fn kept_size(tracks: &Tracks, to: Option<Track>, bundle: &Bundle, hash: &Hash) -> BTreeMap<String, i32> {
+    let held = match to {
+        Some(track) => tracks.held.get(&track),
+        None => tracks.original.as_ref(),
+    };
+    let is_warm = |held: &&Held| held.bundle == *hash && held.cooling.is_none() && !held.pinned.is_empty();
+    match held.filter(is_warm) {
+        Some(held) => held.pinned.clone(),
+        None => full_size(bundle, &tracks.full),
     }
 }
 

@@ -116,6 +116,7 @@ impl World {
                 (Track::Green, Held::new(hash(1), Some(ReleaseNumber(1)))),
             ]),
             original: None,
+            ..Tracks::default()
         });
         let pods = [(Track::Blue, 2), (Track::Green, 1)];
         let pods = pods.map(|(track, release)| (name_at(Some(track)), running(release)));

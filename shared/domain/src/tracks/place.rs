@@ -8,6 +8,7 @@ use crate::pipeline::{EnvironmentSpec, Strategy};
 use crate::plan::FENCE_ANNOTATION;
 use crate::rollout::stage_of;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// The bundle of a phase as it is to be where the phase wants it; `bundle` is as it is stored, without a place.
 pub fn placed(rollout: &Rollout, spec: &EnvironmentSpec, bundle: Bundle) -> Result<Bundle, RenderFault> {
@@ -31,15 +32,19 @@ pub fn placed(rollout: &Rollout, spec: &EnvironmentSpec, bundle: Bundle) -> Resu
     } else {
         stage_of(rollout, traffic, spec).weight
     };
+    let full = match goes_back && traffic.has_other {
+        true => traffic.full_before(),
+        false => traffic.full.clone(),
+    };
     let Some(track) = place else {
-        return Ok(original(bundle, traffic));
+        return Ok(original(bundle, &full));
     };
     let without_pods =
         !bundle.deployments.is_empty() && bundle.deployments.iter().all(|one| one.replicas == Some(0));
     if without_pods {
         return Ok(on_track(&bundle, track)?.scaled_to_zero());
     }
-    let mut placed = on_its_track(&bundle, traffic, track, weight)?;
+    let mut placed = on_its_track(&bundle, traffic, track, &full, weight)?;
     if matches!(spec.strategy, Strategy::BlueGreen(_)) && !goes_back {
         placed.objects.extend(preview(&bundle, traffic, track));
     }
@@ -49,11 +54,11 @@ pub fn placed(rollout: &Rollout, spec: &EnvironmentSpec, bundle: Bundle) -> Resu
 /// What the first write of a rollout that is about to begin brings to its track.
 pub fn brought(traffic: &Traffic, spec: &EnvironmentSpec, bundle: &Bundle) -> Result<Bundle, RenderFault> {
     let Some(track) = traffic.to else {
-        return Ok(original(bundle.clone(), traffic));
+        return Ok(original(bundle.clone(), &traffic.full));
     };
     let stages = schedule(&spec.strategy, traffic.has_other);
     let weight = stages.first().map_or(100, |stage| stage.weight);
-    let mut placed = on_its_track(bundle, traffic, track, weight)?;
+    let mut placed = on_its_track(bundle, traffic, track, &traffic.full, weight)?;
     if matches!(spec.strategy, Strategy::BlueGreen(_)) {
         placed.objects.extend(preview(bundle, traffic, track));
     }
@@ -65,9 +70,10 @@ fn on_its_track(
     bundle: &Bundle,
     traffic: &Traffic,
     track: Track,
+    full: &BTreeMap<String, i32>,
     weight: u32,
 ) -> Result<Bundle, RenderFault> {
-    let mut placed = sized(&on_track(bundle, track)?, track, &traffic.full, weight);
+    let mut placed = sized(&on_track(bundle, track)?, track, full, weight);
     // A router names the Services of both tracks always, and refuses one that is not there. One that is there is another
     // release's, and may have traffic: its ports stay its own.
     let other = Some(track.other());
@@ -86,11 +92,11 @@ fn is_track_service(object: &Value) -> bool {
 }
 
 /// What was there before there were tracks, without the Services: these are pointed when the traffic moves.
-fn original(mut bundle: Bundle, traffic: &Traffic) -> Bundle {
+fn original(mut bundle: Bundle, full: &BTreeMap<String, i32>) -> Bundle {
     let services: Vec<Value> = pointed(&bundle).into_iter().cloned().collect();
     bundle.objects.retain(|object| !services.contains(object));
     for deployment in &mut bundle.deployments {
-        if let (Some(_), Some(full)) = (deployment.replicas, traffic.full.get(&deployment.name)) {
+        if let (Some(_), Some(full)) = (deployment.replicas, full.get(&deployment.name)) {
             deployment.replicas = Some(*full);
         }
     }

@@ -3,6 +3,7 @@
 
 use super::{TRACK_LABEL, Track, TrackServices, Weights};
 use crate::bundle::{Bundle, WorkloadBundle};
+use crate::pipeline::{RootServiceError, root_service};
 use apart::{check_apart, selected_by, spec_selector};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,25 +48,12 @@ pub enum RenderFault {
         /// Its value.
         value: String,
     },
-    /// No Service selects the workload.
-    #[error(
-        "no Service selects the pods of {0}: tracks share the traffic of one out; a workload without one can be `rolling` only"
-    )]
-    NoService(String),
-    /// Several Services do, and none is named.
-    #[error(
-        "the Services {0} select the workload: say which one it is known by with `service` in the strategy"
-    )]
-    WhichService(String),
-    /// The one that is named does not.
-    #[error(
-        "Service {service} does not select the pods of {deployments}: correct `service` in the strategy, or its selector"
-    )]
-    OtherService {
-        /// The Service.
-        service: String,
-        /// The Deployments.
-        deployments: String,
+    /// No Service can be the one by which the workload is known.
+    #[error("{fault}. Right: {}", .fault.right())]
+    Root {
+        /// Why.
+        #[from]
+        fault: RootServiceError,
     },
     /// Its pods would be the same ones under another name.
     #[error("{kind} {name} cannot be on two tracks: {why}")]
@@ -79,51 +67,33 @@ pub enum RenderFault {
     },
 }
 
-/// The Service by which a workload is known: the one that is named, or the only one that selects its pods.
+/// The Service by which a workload is known: the one that is named, or the only one that selects the pods of what runs the
+/// release.
 pub fn services_of(bundle: &Bundle, named: Option<&str>) -> Result<TrackServices, RenderFault> {
-    let selecting: Vec<&str> = bundle
-        .objects
-        .iter()
-        .filter(|object| selects(object, bundle))
-        .map(name_of)
-        .collect();
-    let deployments = || {
-        let names: Vec<&str> = bundle.deployments.iter().map(|one| one.name.as_str()).collect();
-        names.join(", ")
-    };
-    let root = match (named, selecting.as_slice()) {
-        (Some(named), found) if found.contains(&named) => named,
-        (Some(named), _) => {
-            return Err(RenderFault::OtherService {
-                service: named.to_owned(),
-                deployments: deployments(),
-            });
+    let services = || bundle.objects.iter().filter(|object| is_service(object));
+    let released = |one: &&WorkloadBundle| one.container.is_some();
+    let named_as = |one: &WorkloadBundle| {
+        let mut whole = one.manifest.clone();
+        // A bundle's manifests have no names: they stand beside them.
+        if let Some(whole) = whole.as_object_mut() {
+            whole.insert("metadata".to_owned(), json!({"name": one.name}));
         }
-        (None, [only]) => only,
-        (None, []) => return Err(RenderFault::NoService(deployments())),
-        (None, several) => return Err(RenderFault::WhichService(several.join(", "))),
+        whole
     };
-    let preview = format!("{root}-preview");
-    if bundle
-        .objects
-        .iter()
-        .any(|object| is_service(object) && name_of(object) == preview)
-    {
-        return Err(RenderFault::NoTrack {
+    let deployments: Vec<Value> = bundle.deployments.iter().filter(released).map(named_as).collect();
+    let deployments: Vec<&Value> = deployments.iter().collect();
+    let services_of = TrackServices {
+        root: root_service(named, services(), &deployments)?,
+    };
+    let preview = services_of.preview();
+    match services().any(|object| name_of(object) == preview) {
+        true => Err(RenderFault::NoTrack {
             kind: "Service".to_owned(),
             name: preview,
             why: "it is what the idle track's Service is called while it is looked at",
-        });
+        }),
+        false => Ok(services_of),
     }
-    if Track::Green.of(root).len() > LONGEST_NAME || preview.len() > LONGEST_NAME {
-        return Err(RenderFault::LongName {
-            kind: "Service",
-            name: root.to_owned(),
-        });
-    }
-    Ok(TrackServices {
-        root: root.to_owned(),
-    })
 }
 
 /// The Services of a bundle that select its pods: each is pointed at the live track, by its own name.

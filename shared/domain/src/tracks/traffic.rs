@@ -57,6 +57,10 @@ pub struct Traffic {
     pub has_other: bool,
     /// How many pods each Deployment has with the whole traffic, by its name without the track.
     pub full: BTreeMap<String, i32>,
+    /// How many pods each Deployment of what is left had when the rollout began, by its name without the track: what it is
+    /// kept at, and comes back in. A Deployment that is not named here comes back as `full` says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left: BTreeMap<String, i32>,
     /// The stage that the rollout is in, from 0.
     pub stage: u32,
     /// The weights that were last decided. None: nothing was shifted.
@@ -134,6 +138,7 @@ impl Traffic {
             from,
             has_other: true,
             full,
+            left: BTreeMap::new(),
             stage: 0,
             weights: None,
             decided_at: None,
@@ -162,6 +167,13 @@ impl Traffic {
                 }
             }
         }
+    }
+
+    /// How many pods what is left has with the whole traffic.
+    pub fn full_before(&self) -> BTreeMap<String, i32> {
+        let mut full = self.full.clone();
+        full.extend(self.left.clone());
+        full
     }
 
     /// The weights with everything back where it was.

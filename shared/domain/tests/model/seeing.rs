@@ -27,6 +27,8 @@ pub fn deployment(at: u8, seen: &Cluster) -> ObservedDeployment {
         terminating: false,
         ended: false,
         ready: number < place.ready,
+        created_at: None,
+        ready_at: None,
         images: images.clone(),
         image_ids: images.clone(),
         problem: place.crashes.then(|| PodProblem {
