@@ -154,7 +154,7 @@ async fn canary(world: &World, ana: &Person) -> Result<()> {
         let before = calls(world, |call| is_of(call, &service))?;
         deliver(world, ana, &service, 2).await?;
         let asked = calls(world, |call| is_of(call, &service))? - before;
-        let found = executions(world, "promotion", &format!("{name}-dev-2")).await?;
+        let found = executions(world, "promotion", &format!("{name}-2-dev-")).await?;
         let (execution, status) = found.first().context("no execution of #2")?;
         ensure!(status == "SUCCEEDED", "{execution}: {status}");
         let transitions = transitions(world, "promotion", execution).await?;
