@@ -9,6 +9,7 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, Uri};
 use axum::routing::post;
 use serde_json::Value;
+use sluice_aws::AwsPlace;
 use sluice_domain::router::{ListenerRule, Target};
 use sluice_load_balancers::{LoadBalancers, LoadBalancersError};
 use sluice_local::Environment;
@@ -174,7 +175,12 @@ async fn rules_and_health_of_an_ingress_are_read() {
     let test = async {
         let reader = reader(&local.endpoint, &local.region);
         let found = reader
-            .read(CLUSTER, "production/front", &made.hostname.to_uppercase())
+            .read(
+                &AwsPlace::default(),
+                CLUSTER,
+                "production/front",
+                &made.hostname.to_uppercase(),
+            )
             .await
             .unwrap()
             .unwrap();
@@ -210,14 +216,24 @@ async fn rules_and_health_of_an_ingress_are_read() {
         assert_eq!(blue.targets, [target]);
 
         let other = reader
-            .read("another-cluster", "production/front", &made.hostname)
+            .read(
+                &AwsPlace::default(),
+                "another-cluster",
+                "production/front",
+                &made.hostname,
+            )
             .await
             .unwrap()
             .unwrap();
         assert_eq!(other.target_groups, []);
         assert_eq!(
             reader
-                .read(CLUSTER, "production/front", "gone.elb.amazonaws.com")
+                .read(
+                    &AwsPlace::default(),
+                    CLUSTER,
+                    "production/front",
+                    "gone.elb.amazonaws.com"
+                )
                 .await
                 .unwrap(),
             None
@@ -328,7 +344,7 @@ async fn every_page_is_read() {
     let asked = Asked::default();
     let endpoint = served(Router::new().route("/", post(in_pages)).with_state(asked.clone())).await;
     let found = reader(&endpoint, "us-east-1")
-        .read(CLUSTER, "production/front", "ours")
+        .read(&AwsPlace::default(), CLUSTER, "production/front", "ours")
         .await
         .unwrap()
         .unwrap();
@@ -355,7 +371,7 @@ async fn a_denial_names_the_permission() {
     };
     let endpoint = served(Router::new().route("/", post(denied))).await;
     let told = reader(&endpoint, "us-east-1")
-        .read(CLUSTER, "production/front", "ours")
+        .read(&AwsPlace::default(), CLUSTER, "production/front", "ours")
         .await
         .unwrap_err();
     assert!(matches!(told, LoadBalancersError::Denied { .. }), "{told:?}");

@@ -1,10 +1,13 @@
 //! Tracks that are no longer kept warm give their pods back.
 
 use jiff::Timestamp;
-use sluice_cluster::{ClusterError, Clusters};
+use serde_json::Value;
+use sluice_cluster::{ClusterError, Clusters, Namespace};
+use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::Environment;
+use sluice_domain::ids::Fence;
 use sluice_domain::tracks::cooling::{self, Cooling};
-use sluice_domain::tracks::{Track, cold};
+use sluice_domain::tracks::{Track, cold, given_back};
 use sluice_domain::workload::WorkloadRef;
 use sluice_lambda::Failure;
 use sluice_table::Transaction;
@@ -33,7 +36,14 @@ pub async fn cool(
     let namespace = clusters.connect(&address_of(spec_of(&pipeline, name)?)).await?;
     let bundle = backends.table.bundle(&found.bundle).await?;
     let cold = cold(&bundle, found.place).map_err(|fault| Failure::internal(fault.to_string()))?;
-    let observed = namespace.observe(&WorkloadRef::all_of(&cold)).await?;
+    let live = live_autoscalers(backends, environment).await?;
+    // Everything that is written is asked for its fence.
+    let mut asked = WorkloadRef::all_of(&cold);
+    let targets = live
+        .iter()
+        .filter_map(|one| one.pointer("/spec/scaleTargetRef/name")?.as_str());
+    asked.extend(targets.map(WorkloadRef::deployment));
+    let observed = namespace.observe(&asked).await?;
     let recorded = racing(|| async {
         let mut environment = backends.table.environment(service, name).await?;
         let again = cooling::to_cool(&environment).filter(|again| is_same(again, &found));
@@ -53,8 +63,8 @@ pub async fn cool(
     })
     .await?;
     let Some(fence) = recorded else { return Ok(None) };
-    match namespace.apply(&cold, fence).await {
-        Ok(_) => {}
+    match write(&namespace, &cold, &live, fence).await {
+        Ok(()) => {}
         // A rollout has the place by now: what it wrote stays.
         Err(ClusterError::Preempted { .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
@@ -73,6 +83,29 @@ pub async fn cool(
         .place
         .map_or("what was there before there were tracks", Track::as_str);
     Ok(Some(format!("{place} in {name} has given its pods back")))
+}
+
+/// The autoscalers of what is live, with bounds of their own: until now they kept the size that its rollout needed.
+async fn live_autoscalers(backends: &Backends, environment: &Environment) -> Result<Vec<Value>, Failure> {
+    let track = environment.tracks.as_ref().and_then(|tracks| tracks.live);
+    let (Some(track), Some(live)) = (track, &environment.live) else {
+        return Ok(Vec::new());
+    };
+    let bundle = backends.table.bundle(&live.bundle).await?;
+    given_back(&bundle, Some(track)).map_err(|fault| Failure::internal(fault.to_string()))
+}
+
+async fn write(
+    namespace: &Namespace,
+    cold: &Bundle,
+    live: &[Value],
+    fence: Fence,
+) -> Result<(), ClusterError> {
+    namespace.apply(cold, fence).await?;
+    for autoscaler in live {
+        namespace.apply_one(autoscaler, fence).await?;
+    }
+    Ok(())
 }
 
 fn is_same(one: &Cooling, other: &Cooling) -> bool {
