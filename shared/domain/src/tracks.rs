@@ -1,6 +1,7 @@
 //! Tracks: the two places in an environment where a release can run. One is live; the other is idle, or warm.
 
 pub mod cooling;
+mod pinning;
 mod place;
 mod planned;
 mod render;
@@ -9,7 +10,8 @@ pub(crate) mod render_samples;
 mod told;
 mod traffic;
 
-pub use place::{brought, cold, fences_on, placed, pointed_at};
+pub use pinning::{given_back, pin, pins};
+pub use place::{behind, brought, cold, fences_on, placed, pointed_at};
 pub use planned::{Ground, Planned, planned};
 pub use render::{
     RenderFault, full_size, on_track, pointed, pointing, services_of, size_for, sized, weights_at,

@@ -8,7 +8,7 @@ use crate::bundle::Bundle;
 use crate::check::Stage as CheckStage;
 use crate::environment::{Phase, Rollout};
 use crate::pipeline::EnvironmentSpec;
-use crate::tracks::{Stage, Standing, Track, Traffic, TrafficSeen, Weights, schedule};
+use crate::tracks::{Stage, Standing, Track, Traffic, TrafficSeen, Weights, behind, schedule};
 use crate::workload::{Leaving, ObservedDeployment, Verdict, verdict};
 use jiff::{SignedDuration, Timestamp};
 
@@ -102,11 +102,42 @@ impl OnTracks<'_> {
             let reason = "its Deployments say 0 replicas, and it is to have traffic: say how many it needs";
             return give_up(self.rollout(), reason.to_owned());
         }
-        match self.pods() {
-            Verdict::Passed => self.before_traffic(),
-            Verdict::Failed(reason) => give_up(self.rollout(), reason),
-            Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
+        match self.destination() {
+            Destination::Ready => self.before_traffic(),
+            Destination::Dead(reason) => give_up(self.rollout(), reason),
+            Destination::Open(decision) => decision,
         }
+    }
+
+    /// Whether what gets the traffic can take it: pods, and then that requests find them.
+    fn destination(&self) -> Destination {
+        match self.pods() {
+            Verdict::Failed(reason) => Destination::Dead(reason),
+            Verdict::Inconclusive(reason) => {
+                Destination::Open(self.or_late(Decision::Await(reason.clone()), &reason))
+            }
+            Verdict::Passed => match self.unreached() {
+                Some(reason) => {
+                    Destination::Open(self.or_late(Decision::Look(reason.clone(), SOON), &reason))
+                }
+                None => Destination::Ready,
+            },
+        }
+    }
+
+    /// A pod that is available is an endpoint a moment later, by a controller of its own, and only if the Service selects it.
+    fn unreached(&self) -> Option<String> {
+        let goes_back = self.rollout().phase == Phase::Restoring;
+        let track = if goes_back {
+            self.traffic.from
+        } else {
+            self.traffic.to
+        }?;
+        let service = self.traffic.route.services.of(track);
+        let asked = behind(self.wanted, &service);
+        let ready = self.seen.ready.get(&track).copied().unwrap_or(0);
+        let reason = format!("Service {service} has {ready} ready endpoints, and {asked} pods are behind it");
+        (ready < asked).then_some(reason)
     }
 
     /// Old pods on this track have no traffic: they may take their time. But so many as were asked for have to be there: an
@@ -158,10 +189,10 @@ impl OnTracks<'_> {
         let stage = self.stage();
         // A router refuses a Service that is not there yet, and without other traffic there is nothing to keep apart.
         if !self.traffic.has_other && self.seen.pointed != Some(self.traffic.to) {
-            return match self.pods() {
-                Verdict::Passed => self.or_late(Decision::Point, "the Services"),
-                Verdict::Failed(reason) => give_up(self.rollout(), reason),
-                Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
+            return match self.destination() {
+                Destination::Ready => self.or_late(Decision::Point, "the Services"),
+                Destination::Dead(reason) => give_up(self.rollout(), reason),
+                Destination::Open(decision) => decision,
             };
         }
         match self.routed(self.traffic.weights_of(stage)) {
@@ -174,16 +205,16 @@ impl OnTracks<'_> {
 
     /// The weights are served: the Services follow, to pods that are ready for it.
     fn pointing(&self, place: Option<Track>, done: impl FnOnce() -> Decision) -> Decision {
-        match self.pods() {
-            Verdict::Failed(reason) => give_up(self.rollout(), reason),
-            Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
+        match self.destination() {
+            Destination::Dead(reason) => give_up(self.rollout(), reason),
+            Destination::Open(decision) => decision,
             // Also where they point there already: under this fence nobody of before points them elsewhere any more.
-            Verdict::Passed
+            Destination::Ready
                 if self.seen.pointed != Some(place) || self.seen.pointed_fence < self.rollout().fence =>
             {
                 self.or_late(Decision::Point, "the Services could not be written")
             }
-            Verdict::Passed => done(),
+            Destination::Ready => done(),
         }
     }
 
@@ -198,14 +229,12 @@ impl OnTracks<'_> {
         }
         let is_written = by_us && self.seen.weights.is_ok();
         if !is_written {
-            return match self.pods() {
-                Verdict::Passed => {
+            return match self.destination() {
+                Destination::Ready => {
                     Routed::Open(self.or_late(Decision::Route, "the router could not be written"))
                 }
-                Verdict::Failed(reason) => Routed::Refused(reason),
-                Verdict::Inconclusive(reason) => {
-                    Routed::Open(self.or_late(Decision::Await(reason.clone()), &reason))
-                }
+                Destination::Dead(reason) => Routed::Refused(reason),
+                Destination::Open(decision) => Routed::Open(decision),
             };
         }
         match &self.seen.standing {
@@ -374,6 +403,12 @@ pub fn sleeps(rollout: &Rollout, now: Timestamp) -> Option<String> {
     }
     let pause = traffic.pause.as_ref()?;
     (pause.until.is_none() || ahead(pause.until).is_some()).then(|| pause.said())
+}
+
+enum Destination {
+    Ready,
+    Dead(String),
+    Open(Decision),
 }
 
 enum Routed {
