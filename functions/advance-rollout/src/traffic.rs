@@ -11,7 +11,7 @@ use sluice_cluster::Namespace;
 use sluice_domain::bundle::{Baseline, Bundle};
 use sluice_domain::environment::{Environment, Rollout};
 use sluice_domain::pipeline::{Router, Seconds};
-use sluice_domain::plan::config_wanted;
+use sluice_domain::plan::{config_wanted, without_server_fields};
 use sluice_domain::rollout::{self, Beginning, stage_of};
 use sluice_domain::tracks::{self, Ground, Planned, Track, Traffic, pin, pointed, pointing};
 use sluice_domain::wire::{Next, NextState};
@@ -140,7 +140,8 @@ async fn store_original(
         .filter(|one| !stored.objects.iter().any(|other| names(other) == names(one)))
         .collect();
     let found = scene.namespace.objects(&missing).await?;
-    stored.objects.extend(found);
+    // As it can be applied again.
+    stored.objects.extend(found.iter().map(without_server_fields));
     Ok(Baseline::Bundle {
         hash: backends.table.put_bundle(&stored).await?,
     })
