@@ -2,11 +2,10 @@
 
 use crate::begin::{begin, begin_helm};
 use crate::checks;
+use crate::outside::Outside;
 use crate::scene::{Scene, in_place};
 use crate::traffic;
 use jiff::{SignedDuration, Timestamp};
-use sluice_alarms::Alarms;
-use sluice_cluster::Clusters;
 use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Phase, Wanted};
 use sluice_domain::ledger::Record;
@@ -29,8 +28,7 @@ const SOON: u64 = 2;
 /// Does the next step of the execution's rollout.
 pub async fn handle(
     backends: &Backends,
-    clusters: &Clusters,
-    alarms: &Alarms,
+    outside: &Outside,
     step: Step,
     now: Timestamp,
 ) -> Result<Next, Failure> {
@@ -39,7 +37,7 @@ pub async fn handle(
         // Each look is a decision of its own, at its own time.
         let passed = SignedDuration::try_from(started.elapsed()).unwrap_or_default();
         let now = now.saturating_add(passed).unwrap_or(now);
-        let next = racing(|| advance(backends, clusters, alarms, &step, now)).await?;
+        let next = racing(|| advance(backends, outside, &step, now)).await?;
         if next.next != NextState::Look || next.seconds > SOON || started.elapsed() > HERE {
             return Ok(next);
         }
@@ -49,12 +47,11 @@ pub async fn handle(
 
 async fn advance(
     backends: &Backends,
-    clusters: &Clusters,
-    alarms: &Alarms,
+    outside: &Outside,
     step: &Step,
     now: Timestamp,
 ) -> Result<Next, Failure> {
-    let scene = Scene::load(backends, clusters, alarms, step, now).await?;
+    let scene = Scene::load(backends, outside, step, now).await?;
     let decision = decide(scene.facts(step.error.as_ref()), now);
     tracing::info!(execution = %step.execution, step = step.step, phase = ?scene.rollout.phase, ?decision, "decided");
     match decision {

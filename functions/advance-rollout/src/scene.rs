@@ -2,10 +2,10 @@
 
 use crate::alarms::said;
 use crate::handler::stored;
-use crate::traffic::look;
+use crate::looking::look;
+use crate::outside::Outside;
 use jiff::Timestamp;
-use sluice_alarms::Alarms;
-use sluice_cluster::{Clusters, Namespace};
+use sluice_cluster::Namespace;
 use sluice_domain::alarm::note;
 use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Rollout};
@@ -52,8 +52,7 @@ impl Scene {
     /// recorded: this is a late repeat, and must write nothing.
     pub(crate) async fn load(
         backends: &Backends,
-        clusters: &Clusters,
-        alarms: &Alarms,
+        outside: &Outside,
         step: &Step,
         now: Timestamp,
     ) -> Result<Scene, Failure> {
@@ -69,7 +68,7 @@ impl Scene {
             Some(bundle) => Some(in_place(&rollout, &spec, bundle.clone())?),
             None => None,
         };
-        let namespace = clusters.connect(&address_of(&spec)).await?;
+        let namespace = outside.clusters.connect(&address_of(&spec)).await?;
         let is_helm = matches!(version.pipeline.workload, Workload::Helm(_));
         let tracked = spec.strategy.has_tracks() || environment.tracks.is_some();
         let asked = asked(&package, wanted.as_ref(), neutral.as_ref(), tracked);
@@ -79,10 +78,21 @@ impl Scene {
             observed.highest_fence = observed.highest_fence.max(fence);
         }
         let traffic = match (&rollout.traffic, &neutral) {
-            (Some(traffic), Some(bundle)) => Some(look(&namespace, traffic, bundle, &mut observed).await?),
+            (Some(traffic), Some(bundle)) => Some(
+                look(
+                    outside,
+                    &namespace,
+                    &spec,
+                    &rollout,
+                    traffic,
+                    bundle,
+                    &mut observed,
+                )
+                .await?,
+            ),
             _ => None,
         };
-        let (alarms, alarms_are_news) = match said(alarms, &rollout, &spec, now).await {
+        let (alarms, alarms_are_news) = match said(&outside.alarms, &rollout, &spec, now).await {
             Some((verdict, seen)) => (Some(verdict), note(&mut environment, &spec.alarms, &seen)),
             None => (None, false),
         };

@@ -3,6 +3,7 @@
 use crate::begin::{abandon, store_baseline};
 use crate::checks::awaits;
 use crate::handler::commit;
+use crate::pins::{keep, left};
 use crate::scene::{Scene, in_place};
 use jiff::Timestamp;
 use serde_json::Value;
@@ -10,53 +11,14 @@ use sluice_cluster::Namespace;
 use sluice_domain::bundle::{Baseline, Bundle};
 use sluice_domain::environment::{Environment, Rollout};
 use sluice_domain::ids::{EnvironmentName, ServiceName};
-use sluice_domain::pipeline::Seconds;
-use sluice_domain::plan::config_wanted;
+use sluice_domain::pipeline::{Router, Seconds};
+use sluice_domain::plan::{config_wanted, without_server_fields};
 use sluice_domain::rollout::{self, Beginning, stage_of};
-use sluice_domain::router::{RouterObservation, RouterVerdict};
-use sluice_domain::tracks::easing::held_up;
-use sluice_domain::tracks::{
-    self, Ground, Planned, Standing, Track, Traffic, TrafficSeen, fences_on, pointed, pointed_at, pointing,
-};
+use sluice_domain::tracks::{self, Ground, Planned, Track, Traffic, pin, pointed, pointing};
 use sluice_domain::wire::{Next, NextState};
-use sluice_domain::workload::Observation;
 use sluice_lambda::{Failure, Metrics};
 use sluice_transitions::{Backends, load_release};
 use std::collections::BTreeMap;
-
-/// What is seen of the traffic. The fences of what is looked at are counted in.
-pub(crate) async fn look(
-    namespace: &Namespace,
-    traffic: &Traffic,
-    bundle: &Bundle,
-    observed: &mut Observation,
-) -> Result<TrafficSeen, Failure> {
-    let services: Vec<Value> = pointed(bundle).into_iter().cloned().collect();
-    let (router, in_cluster) = tokio::try_join!(
-        namespace.router(&traffic.route.router, &traffic.route.services),
-        namespace.objects(&services),
-    )?;
-    let RouterObservation {
-        weights,
-        standing,
-        fence,
-        root_fence,
-        ..
-    } = router;
-    let (pointed_fence, highest) = fences_on(&in_cluster);
-    observed.highest_fence = observed.highest_fence.max(fence).max(root_fence).max(highest);
-    Ok(TrafficSeen {
-        weights: weights.map_err(|fault| fault.to_string()),
-        fence,
-        standing: match standing {
-            RouterVerdict::Accepted => Standing::Accepted,
-            RouterVerdict::Pending(reason) => Standing::Pending(reason),
-            RouterVerdict::Refused(reason) => Standing::Refused(reason),
-        },
-        pointed: pointed_at(bundle, &in_cluster),
-        pointed_fence,
-    })
-}
 
 /// Stores what is there and what is to be, records where it comes, and writes the idle track.
 pub(crate) async fn begin(
@@ -181,13 +143,14 @@ async fn store_original(
         .filter(|one| !stored.objects.iter().any(|other| names(other) == names(one)))
         .collect();
     let found = scene.namespace.objects(&missing).await?;
-    stored.objects.extend(found);
+    // As it can be applied again.
+    stored.objects.extend(found.iter().map(without_server_fields));
     Ok(Baseline::Bundle {
         hash: backends.table.put_bundle(&stored).await?,
     })
 }
 
-/// Records the weights of the present stage, and writes them.
+/// Records the weights of the present stage, and writes them. What is left is pinned before.
 pub(crate) async fn shift(
     backends: &Backends,
     scene: Scene,
@@ -200,57 +163,58 @@ pub(crate) async fn shift(
     let stage = stage_of(&scene.rollout, traffic, &scene.spec);
     let within = patience(&scene);
     let highest = scene.observed.highest_fence;
+    let left = left(backends, &scene.rollout).await?;
     let Scene {
         mut environment,
         namespace,
+        observed,
+        neutral,
         ..
     } = scene;
+    if let Some(left) = &left {
+        pin(&mut environment, left, &observed);
+    }
     let record = rollout::shift(&mut environment, step, stage, highest, within, now);
     rollout::await_others(&mut environment, None);
     let rollout = recorded(&environment)?;
     let place = (environment.service.clone(), environment.name.clone());
     commit(backends, environment, record, now).await?;
-    hold_up(backends, &namespace, &rollout).await?;
-    write_weights(&namespace, &rollout, &place, now).await?;
+    keep(&namespace, left.as_ref(), &rollout).await?;
+    write_weights(&namespace, &rollout, neutral.as_ref(), &place, now).await?;
     Ok(looks_at_once(said(&rollout)))
 }
 
 /// Writes the recorded weights (again), with the fence that they were recorded with.
 pub(crate) async fn route(backends: &Backends, scene: &Scene, now: Timestamp) -> Result<Next, Failure> {
     let place = (scene.environment.service.clone(), scene.environment.name.clone());
-    hold_up(backends, &scene.namespace, &scene.rollout).await?;
-    write_weights(&scene.namespace, &scene.rollout, &place, now).await?;
+    let left = left(backends, &scene.rollout).await?;
+    keep(&scene.namespace, left.as_ref(), &scene.rollout).await?;
+    write_weights(
+        &scene.namespace,
+        &scene.rollout,
+        scene.neutral.as_ref(),
+        &place,
+        now,
+    )
+    .await?;
     Ok(looks_at_once(said(&scene.rollout)))
 }
 
-/// What a promotion takes traffic from keeps its pods, whatever an autoscaler makes of that.
-async fn hold_up(backends: &Backends, namespace: &Namespace, rollout: &Rollout) -> Result<(), Failure> {
-    let from = rollout
-        .traffic
-        .as_deref()
-        .and_then(|traffic| Some((traffic, traffic.from?)));
-    let (Some((traffic, track)), Some(Baseline::Bundle { hash })) = (from, &rollout.baseline) else {
-        return Ok(());
-    };
-    if rollout.promotion().is_none() || goes_back(rollout) {
-        return Ok(());
-    }
-    let bundle = backends.table.bundle(hash).await?;
-    for autoscaler in held_up(&bundle, track, &traffic.full_before()) {
-        namespace.apply_one(&autoscaler, rollout.fence).await?;
-    }
-    Ok(())
-}
-
+/// A Service that is the router itself is written whole: by the time its weights are seen, it has this fence, and takes
+/// nothing more under it.
 async fn write_weights(
     namespace: &Namespace,
     rollout: &Rollout,
+    bundle: Option<&Bundle>,
     (service, name): &(ServiceName, EnvironmentName),
     now: Timestamp,
 ) -> Result<(), Failure> {
     let Some(traffic) = &rollout.traffic else {
         return Ok(());
     };
+    if traffic.route.router == Router::Service {
+        return point_all(namespace, rollout, bundle).await;
+    }
     let weights = if goes_back(rollout) {
         traffic.weights_before()
     } else {
@@ -292,19 +256,24 @@ fn said(rollout: &Rollout) -> String {
 
 /// Points the workload's Services at where the traffic is.
 pub(crate) async fn point(scene: &Scene) -> Result<Next, Failure> {
-    let (Some(bundle), Some(traffic)) = (&scene.neutral, &scene.rollout.traffic) else {
+    point_all(&scene.namespace, &scene.rollout, scene.neutral.as_ref()).await?;
+    Ok(looks_at_once("the Services follow the traffic".to_owned()))
+}
+
+async fn point_all(namespace: &Namespace, rollout: &Rollout, bundle: Option<&Bundle>) -> Result<(), Failure> {
+    let (Some(bundle), Some(traffic)) = (bundle, &rollout.traffic) else {
         return Err(Failure::internal("nothing to point at"));
     };
-    let place = if goes_back(&scene.rollout) {
+    let place = if goes_back(rollout) {
         traffic.from
     } else {
         traffic.to
     };
     for service in pointed(bundle) {
         let wanted = place.map_or_else(|| service.clone(), |track| pointing(service, bundle, track));
-        scene.namespace.apply_one(&wanted, scene.rollout.fence).await?;
+        namespace.apply_one(&wanted, rollout.fence).await?;
     }
-    Ok(looks_at_once("the Services follow the traffic".to_owned()))
+    Ok(())
 }
 
 /// Records that the weights are served, and sleeps.

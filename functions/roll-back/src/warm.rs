@@ -6,12 +6,15 @@ use jiff::Timestamp;
 use sluice_cluster::Namespace;
 use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Rollout};
+use sluice_domain::ids::Fence;
 use sluice_domain::pipeline::EnvironmentSpec;
 use sluice_domain::rollout::{has_all_pods, is_warm, shift, stage_of};
+use sluice_domain::tracks::{Route, Track};
 use sluice_domain::workload::{Observation, Verdict, WorkloadRef};
 use sluice_lambda::Failure;
 use sluice_table::Transaction;
 use sluice_transitions::Backends;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// The number that the execution gives its first step: to it, what is recorded here is a step of its own, repeated.
@@ -39,14 +42,14 @@ pub async fn give_back(
     environment: &Environment,
     now: Timestamp,
 ) -> Result<bool, Failure> {
-    if begun.traffic.is_none() {
+    let Some(moves) = &begun.traffic else {
         return Ok(false);
-    }
+    };
     let row = backends
         .table
         .environment(&environment.service, &environment.name);
-    let (row, observed) = tokio::join!(row, settled(site, begun));
-    let (mut environment, observed) = (row?, observed?);
+    let (row, seen) = tokio::join!(row, settled(site, begun, &moves.route));
+    let (mut environment, seen) = (row?, seen?);
     let ours = environment
         .under_way()
         .filter(|rollout| rollout.owner == begun.owner);
@@ -66,7 +69,7 @@ pub async fn give_back(
         &mut environment,
         FIRST_STEP,
         stage,
-        observed.highest_fence,
+        seen.highest_fence,
         within,
         now,
     );
@@ -83,17 +86,43 @@ pub async fn give_back(
     Ok(true)
 }
 
+/// What is there.
+struct Seen {
+    observed: Observation,
+    /// The ready endpoints of each track's Service.
+    ready: BTreeMap<Track, u32>,
+    highest_fence: Fence,
+}
+
+impl Seen {
+    async fn of(site: &Site, asked: &[WorkloadRef], route: &Route) -> Result<Self, Failure> {
+        let (observed, router) = tokio::try_join!(
+            site.namespace.observe(asked),
+            site.namespace.router(&route.router, &route.services)
+        )?;
+        Ok(Self {
+            ready: route.services.ready(&router.ready),
+            highest_fence: observed.highest_fence.max(router.highest_fence()),
+            observed,
+        })
+    }
+
+    fn is_warm(&self, rollout: &Rollout, site: &Site) -> Verdict {
+        is_warm(rollout, &site.placed, &self.observed, &self.ready)
+    }
+}
+
 /// What is there once the cluster has looked at what was just written. A Deployment's new fence is a change to its controller, which
 /// takes a moment to say that it is none (Kubernetes raises `generation` with annotations, too). Where pods are missing, nothing
 /// is waited for.
-async fn settled(site: &Site, begun: &Rollout) -> Result<Observation, Failure> {
+async fn settled(site: &Site, begun: &Rollout, route: &Route) -> Result<Seen, Failure> {
     let asked = WorkloadRef::all_of(&site.placed);
     let started = Instant::now();
     loop {
-        let observed = site.namespace.observe(&asked).await?;
-        let is_settled = !matches!(is_warm(begun, &site.placed, &observed), Verdict::Inconclusive(_));
-        if is_settled || !has_all_pods(&site.placed, &observed) || started.elapsed() > SETTLES {
-            return Ok(observed);
+        let seen = Seen::of(site, &asked, route).await?;
+        let is_settled = !matches!(seen.is_warm(begun, site), Verdict::Inconclusive(_));
+        if is_settled || !has_all_pods(&site.placed, &seen.observed) || started.elapsed() > SETTLES {
+            return Ok(seen);
         }
         tokio::time::sleep(PAUSE).await;
     }

@@ -4,7 +4,7 @@ use crate::cooling::recorded;
 use jiff::Timestamp;
 use sluice_cluster::{ClusterError, Clusters};
 use sluice_domain::environment::Environment;
-use sluice_domain::tracks::easing::{self, eased};
+use sluice_domain::tracks::{easing, given_back};
 use sluice_domain::workload::WorkloadRef;
 use sluice_lambda::Failure;
 use sluice_table::Transaction;
@@ -21,7 +21,8 @@ pub async fn ease(
         return Ok(None);
     };
     let bundle = backends.table.bundle(&found.bundle).await?;
-    let autoscalers = eased(&bundle, found.track);
+    let autoscalers =
+        given_back(&bundle, Some(found.track)).map_err(|fault| Failure::internal(fault.to_string()))?;
     let (service, name) = (&environment.service, &environment.name);
     if !autoscalers.is_empty() {
         let Some(rollout) = &environment.rollout else {

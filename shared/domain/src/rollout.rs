@@ -424,13 +424,13 @@ fn settle_tracks(environment: &mut Environment, rollout: &Rollout, verified: boo
         (Some(from), _) if tracks.live != Some(from) => {}
         (Some(from), _) => {
             if let Some(left) = tracks.held.get_mut(&from) {
-                left.pinned = traffic.full_before();
+                left.pinned = traffic.kept();
             }
         }
         (None, Some(Baseline::Bundle { hash })) => {
             let before = environment.live.as_ref().and_then(|live| live.release);
             let mut original = Held::new(hash.clone(), before);
-            original.pinned = traffic.full_before();
+            original.pinned = traffic.kept();
             tracks.original = Some(original);
         }
         (None, _) => {}

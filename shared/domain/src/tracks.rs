@@ -2,6 +2,7 @@
 
 pub mod cooling;
 pub mod easing;
+mod pinning;
 mod place;
 mod planned;
 mod render;
@@ -10,7 +11,8 @@ pub(crate) mod render_samples;
 mod told;
 mod traffic;
 
-pub use place::{brought, cold, fences_on, placed, pointed_at};
+pub use pinning::{given_back, pin, pins};
+pub use place::{behind, brought, cold, fences_on, placed, pointed_at};
 pub use planned::{Ground, Planned, planned};
 pub use render::{
     RenderFault, full_size, on_track, pointed, pointing, services_of, size_for, sized, weights_at,
@@ -215,6 +217,12 @@ pub struct TrackServices {
 }
 
 impl TrackServices {
+    /// How many ready endpoints each track's Service has, of what was found by the Service's name; one that is missing has none.
+    pub fn ready(&self, found: &BTreeMap<String, u32>) -> BTreeMap<Track, u32> {
+        let count = |track: Track| (track, found.get(&self.of(track)).copied().unwrap_or(0));
+        [Track::Blue, Track::Green].map(count).into()
+    }
+
     /// The Service of a track's pods.
     pub fn of(&self, track: Track) -> String {
         track.of(&self.root)

@@ -1,6 +1,10 @@
 //! Releases on two tracks: canary, blue-green, and the way back, with what a request would have met at every revision of
 //! the cluster.
 
+mod alb;
+mod blue_green;
 mod canary;
 mod commands;
 mod service;
+mod warm;
+mod wrong_order;

@@ -23,7 +23,7 @@ pub fn to_cool(environment: &Environment) -> Option<Cooling> {
     let tracks = environment
         .tracks
         .as_ref()
-        .filter(|_| environment.lease.is_none())?;
+        .filter(|_| environment.lease.is_none() && environment.watch.is_none())?;
     let live = tracks.live?;
     let original = tracks.original.as_ref().map(|held| (None, held));
     let idle = tracks

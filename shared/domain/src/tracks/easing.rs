@@ -1,13 +1,10 @@
 //! The autoscalers of a live track go no lower than the size in which it was made ready, so that nothing takes its pods away
 //! before the traffic has come. Once its rollout is over, they get back what their manifests say.
 
-use super::{Track, on_track, sized};
-use crate::bundle::{Bundle, WorkloadBundle};
+use super::Track;
 use crate::environment::Environment;
 use crate::ids::{Fence, Hash};
 use crate::ledger::{Event, Record};
-use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// A live track whose autoscalers are to be eased.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,41 +28,6 @@ pub fn to_ease(environment: &Environment) -> Option<Easing> {
         bundle: environment.live.as_ref()?.bundle.clone(),
         fence: tracks.easing,
     })
-}
-
-/// The autoscalers as their manifests say; none where the workload has none.
-pub fn eased(bundle: &Bundle, track: Track) -> Vec<Value> {
-    let Ok(mut rendered) = on_track(bundle, track) else {
-        return Vec::new();
-    };
-    rendered
-        .objects
-        .retain(|object| sizes(object, &rendered.deployments));
-    rendered.objects
-}
-
-/// The autoscalers of a track that go no lower than this size: what loses traffic, and may get it back at any time, keeps
-/// its pods. `full` is by the Deployment's name without the track.
-pub fn held_up(bundle: &Bundle, track: Track, full: &BTreeMap<String, i32>) -> Vec<Value> {
-    let Ok(rendered) = on_track(bundle, track) else {
-        return Vec::new();
-    };
-    let mut rendered = sized(&rendered, track, full, 100);
-    rendered
-        .objects
-        .retain(|object| sizes(object, &rendered.deployments));
-    rendered.objects
-}
-
-/// Whether an object is an autoscaler of one of these.
-fn sizes(object: &Value, deployments: &[WorkloadBundle]) -> bool {
-    let target = object
-        .pointer("/spec/scaleTargetRef/name")
-        .and_then(Value::as_str);
-    object
-        .get("kind")
-        .is_some_and(|kind| kind == "HorizontalPodAutoscaler")
-        && deployments.iter().any(|one| Some(one.name.as_str()) == target)
 }
 
 /// Records the fence under which they are eased, before they are. None where that is recorded already, or where somebody else
@@ -110,7 +72,6 @@ mod tests {
     use super::*;
     use crate::environment::Phase;
     use crate::rollout::track_world::{World, canary};
-    use crate::tracks::render_samples;
 
     fn live() -> Environment {
         let mut world = World::new(canary(&[])).come_to(Phase::Baking, 2);
@@ -147,26 +108,5 @@ mod tests {
         assert!(lease.is_some() && to_ease(&environment).is_none());
         assert_eq!(begin(&mut environment, &easing, Fence(0)), None);
         assert!(!end(&mut environment, &easing));
-    }
-
-    #[test]
-    fn only_autoscalers_of_the_workload_are_written_as_they_were_packaged() {
-        let bundle = render_samples::bundle();
-        let found = eased(&bundle, Track::Green);
-        let packaged = bundle
-            .objects
-            .iter()
-            .find(|one| one["kind"] == "HorizontalPodAutoscaler")
-            .unwrap();
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0]["metadata"]["name"], "mc-api-green");
-        assert_eq!(found[0]["spec"]["minReplicas"], packaged["spec"]["minReplicas"]);
-        assert_eq!(found[0]["spec"]["maxReplicas"], packaged["spec"]["maxReplicas"]);
-        let held = held_up(&bundle, Track::Green, &BTreeMap::from([("mc-api".to_owned(), 5)]));
-        assert_eq!(
-            (held.len(), &held[0]["metadata"]["name"]),
-            (1, &found[0]["metadata"]["name"])
-        );
-        assert_eq!(held[0]["spec"]["minReplicas"], 5);
     }
 }

@@ -1,6 +1,8 @@
 //! What a phase of a rollout on tracks wants in the cluster, and where.
 
-use super::{RenderFault, TRACK_LABEL, Track, Traffic, on_track, pointed, pointing, schedule, sized};
+use super::{
+    RenderFault, TRACK_LABEL, Track, Traffic, given_back, on_track, pointed, pointing, schedule, sized,
+};
 use crate::bundle::Bundle;
 use crate::environment::{Phase, Rollout};
 use crate::ids::Fence;
@@ -103,7 +105,7 @@ fn original(mut bundle: Bundle, full: &BTreeMap<String, i32>) -> Bundle {
     bundle
 }
 
-/// A place without pods: what it is brought to when it is no longer kept warm.
+/// A place without pods: what it is brought to when it is no longer kept warm. Its autoscalers have their own bounds again.
 pub fn cold(bundle: &Bundle, place: Option<Track>) -> Result<Bundle, RenderFault> {
     let mut cold = match place {
         Some(track) => on_track(bundle, track)?,
@@ -111,9 +113,35 @@ pub fn cold(bundle: &Bundle, place: Option<Track>) -> Result<Bundle, RenderFault
     }
     .scaled_to_zero();
     // The rest stays: it costs nothing, and the next release finds it.
-    cold.objects.clear();
+    cold.objects = given_back(bundle, place)?;
     cold.config_maps.clear();
     Ok(cold)
+}
+
+/// How many pods of a placed bundle a Service of it selects, as they are asked for: one at least, as whoever gets traffic
+/// needs one.
+pub fn behind(placed: &Bundle, service: &str) -> u32 {
+    let is_it = |object: &&Value| {
+        object.get("kind").is_some_and(|kind| kind == "Service")
+            && object
+                .pointer("/metadata/name")
+                .is_some_and(|name| name == service)
+    };
+    let selector = placed
+        .objects
+        .iter()
+        .find(is_it)
+        .and_then(|found| found.pointer("/spec/selector")?.as_object());
+    let selected = placed.deployments.iter().filter(|one| {
+        let labels = one.manifest.pointer("/spec/template/metadata/labels");
+        selector.is_some_and(|selector| {
+            selector
+                .iter()
+                .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
+        })
+    });
+    let asked = selected.filter_map(|one| u32::try_from(one.replicas?).ok());
+    asked.sum::<u32>().max(1)
 }
 
 /// The Service by which people and checks reach the release before it has any traffic.

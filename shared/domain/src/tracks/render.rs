@@ -149,36 +149,56 @@ pub fn sized(rendered: &Bundle, track: Track, full: &BTreeMap<String, i32>, weig
             deployment.replicas = Some(size_for(*full, weight));
         }
     }
-    let scaled: BTreeMap<&str, i32> = sized
+    let scaled: BTreeMap<String, i32> = sized
         .deployments
         .iter()
-        .filter_map(|one| Some((one.name.as_str(), one.replicas?)))
+        .filter_map(|one| Some((one.name.clone(), one.replicas?)))
         .collect();
     for object in &mut sized.objects {
-        let target = object
-            .pointer("/spec/scaleTargetRef/name")
-            .and_then(Value::as_str);
-        let Some(size) = target.and_then(|name| scaled.get(name)).copied() else {
-            continue;
-        };
-        let most = object
-            .pointer("/spec/maxReplicas")
-            .and_then(Value::as_i64)
-            .unwrap_or_else(|| i64::from(size));
-        if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
-            spec.insert("minReplicas".to_owned(), json!(size.max(1)));
-            spec.insert("maxReplicas".to_owned(), json!(most.max(i64::from(size)).max(1)));
-        }
+        keep_at_least(object, &scaled);
     }
     sized
 }
 
-/// How many pods each Deployment of a bundle has with the whole traffic: what it says, or what runs now where an
-/// autoscaler says, or where it is more.
+/// Has an autoscaler keep as many pods as are said for its Deployment. False where it is none, or none of these.
+pub(super) fn keep_at_least(object: &mut Value, sizes: &BTreeMap<String, i32>) -> bool {
+    let Some(size) = autoscaled(object).and_then(|name| sizes.get(name)).copied() else {
+        return false;
+    };
+    let most = object
+        .pointer("/spec/maxReplicas")
+        .and_then(Value::as_i64)
+        .unwrap_or_else(|| i64::from(size));
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.insert("minReplicas".to_owned(), json!(size.max(1)));
+        spec.insert("maxReplicas".to_owned(), json!(most.max(i64::from(size)).max(1)));
+    }
+    true
+}
+
+/// The Deployment that an autoscaler sizes; none where the object is no autoscaler.
+pub(super) fn autoscaled(object: &Value) -> Option<&str> {
+    object
+        .pointer("/spec/scaleTargetRef/name")
+        .and_then(Value::as_str)
+}
+
+/// How many pods each Deployment of a bundle has with the whole traffic: what it says, or what its autoscaler keeps at
+/// least, or what runs now where that is more.
 pub fn full_size(bundle: &Bundle, running: &BTreeMap<String, i32>) -> BTreeMap<String, i32> {
+    let least = |name: &str| {
+        let own = bundle
+            .objects
+            .iter()
+            .filter(|object| autoscaled(object) == Some(name));
+        let least = own.filter_map(|object| object.pointer("/spec/minReplicas")?.as_i64());
+        least.filter_map(|least| i32::try_from(least).ok()).max()
+    };
     let size = |one: &WorkloadBundle| {
         let now = running.get(&one.name).copied().unwrap_or(0);
-        one.replicas.unwrap_or(1).max(now).max(0)
+        // An explicit 0 is nobody's minimum: an autoscaler leaves such a Deployment alone.
+        let least = least(&one.name).filter(|_| one.replicas != Some(0)).unwrap_or(0);
+        one.replicas.unwrap_or(1).max(least).max(now).max(0)
     };
     bundle
         .deployments

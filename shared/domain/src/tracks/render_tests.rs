@@ -487,8 +487,10 @@ fn the_whole_traffic_needs_what_is_said_or_what_runs() {
     };
     assert_eq!(
         [full(Some(4), 2), full(Some(4), 6), full(None, 6), full(None, 0)],
-        [4, 6, 6, 1]
+        [4, 6, 6, 2],
+        "its autoscaler keeps two at least"
     );
+    assert_eq!(full(Some(0), 0), 0, "an autoscaler leaves it alone");
 }
 
 #[test]

@@ -87,6 +87,9 @@ pub struct Traffic {
     /// A person wants all traffic now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hurry: Option<Hurry>,
+    /// How many pods each Deployment that is left had at the first shift, by its own name: what it is kept at from then on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pinned: BTreeMap<String, i32>,
     /// Alarms that do not stop it as long as they stay as they were, as a person said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub despite: Vec<String>,
@@ -148,6 +151,7 @@ impl Traffic {
             pause: None,
             resumed: None,
             hurry: None,
+            pinned: BTreeMap::new(),
             despite: Vec::new(),
         }
     }
@@ -174,6 +178,13 @@ impl Traffic {
         let mut full = self.full.clone();
         full.extend(self.left.clone());
         full
+    }
+
+    /// How many pods what is left is kept at: as many as it was seen to have, else as many as it has with the whole traffic.
+    pub fn kept(&self) -> BTreeMap<String, i32> {
+        let mut kept = self.full_before();
+        kept.extend(self.pinned.clone());
+        kept
     }
 
     /// The weights with everything back where it was.
@@ -224,4 +235,6 @@ pub struct TrafficSeen {
     pub pointed: Option<Option<Track>>,
     /// The lowest fence on these Services: below the rollout's own, somebody of before may still point them elsewhere.
     pub pointed_fence: Fence,
+    /// How many ready endpoints the Service of each track has; one that is missing has none.
+    pub ready: BTreeMap<Track, u32>,
 }

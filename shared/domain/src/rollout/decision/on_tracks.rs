@@ -7,10 +7,11 @@ use super::{
 use crate::bundle::Bundle;
 use crate::check::Stage as CheckStage;
 use crate::environment::{Phase, Rollout};
-use crate::pipeline::EnvironmentSpec;
-use crate::tracks::{Stage, Standing, Track, Traffic, TrafficSeen, Weights, schedule};
+use crate::pipeline::{EnvironmentSpec, Router};
+use crate::tracks::{Stage, Standing, Track, Traffic, TrafficSeen, Weights, behind, schedule};
 use crate::workload::{Leaving, Observation, ObservedDeployment, Verdict, verdict};
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
 
 /// How long an execution sleeps at most in a bake, in seconds: nothing but its end and somebody's word wakes it, and the
 /// sweep looks at its pods meanwhile.
@@ -70,15 +71,19 @@ pub fn stage_of(rollout: &Rollout, traffic: &Traffic, spec: &EnvironmentSpec) ->
 
 /// Whether a rollback that has just written its pods finds all of them ready: its target is still warm. Then its weights may be
 /// recorded and written by the call itself; what the execution would decide first is no other. Else, why not.
-pub fn is_warm(rollout: &Rollout, wanted: &Bundle, observed: &Observation) -> Verdict {
-    let moves = rollout
-        .traffic
-        .as_deref()
-        .is_some_and(|traffic| traffic.has_other);
+pub fn is_warm(
+    rollout: &Rollout,
+    wanted: &Bundle,
+    observed: &Observation,
+    ready: &BTreeMap<Track, u32>,
+) -> Verdict {
     let begins = rollout.phase == Phase::Rolling && rollout.step.is_none() && rollout.promotion().is_none();
     let open = |reason: &str| Verdict::Inconclusive(reason.to_owned());
-    if !moves {
+    let Some(traffic) = rollout.traffic.as_deref().filter(|traffic| traffic.has_other) else {
         return open("no traffic is to be moved");
+    };
+    if traffic.route.router == Router::Service {
+        return open("its Services are the router, and are written whole");
     }
     if !begins {
         return open("its execution has begun");
@@ -89,7 +94,27 @@ pub fn is_warm(rollout: &Rollout, wanted: &Bundle, observed: &Observation) -> Ve
     if is_empty(wanted) {
         return open("it has no pods");
     }
-    pods(wanted, observed)
+    match pods(wanted, observed) {
+        Verdict::Passed => {
+            unreached(traffic, traffic.to, wanted, ready).map_or(Verdict::Passed, Verdict::Inconclusive)
+        }
+        other => other,
+    }
+}
+
+/// A pod that is available is an endpoint a moment later, by a controller of its own, and only if the Service selects it.
+fn unreached(
+    traffic: &Traffic,
+    place: Option<Track>,
+    wanted: &Bundle,
+    ready: &BTreeMap<Track, u32>,
+) -> Option<String> {
+    let track = place?;
+    let service = traffic.route.services.of(track);
+    let asked = behind(wanted, &service);
+    let ready = ready.get(&track).copied().unwrap_or(0);
+    let reason = format!("Service {service} has {ready} ready endpoints, and {asked} pods are behind it");
+    (ready < asked).then_some(reason)
 }
 
 /// Whether all pods that are wanted are available, whatever the cluster still has to say of the last write.
@@ -161,11 +186,37 @@ impl OnTracks<'_> {
             let reason = "its Deployments say 0 replicas, and it is to have traffic: say how many it needs";
             return give_up(self.rollout(), reason.to_owned());
         }
-        match self.pods() {
-            Verdict::Passed => self.before_traffic(),
-            Verdict::Failed(reason) => give_up(self.rollout(), reason),
-            Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
+        match self.destination() {
+            Destination::Ready => self.before_traffic(),
+            Destination::Dead(reason) => give_up(self.rollout(), reason),
+            Destination::Open(decision) => decision,
         }
+    }
+
+    /// Whether what gets the traffic can take it: pods, and then that requests find them.
+    fn destination(&self) -> Destination {
+        match self.pods() {
+            Verdict::Failed(reason) => Destination::Dead(reason),
+            Verdict::Inconclusive(reason) => {
+                Destination::Open(self.or_late(Decision::Await(reason.clone()), &reason))
+            }
+            Verdict::Passed => match self.unreached() {
+                Some(reason) => {
+                    Destination::Open(self.or_late(Decision::Look(reason.clone(), SOON), &reason))
+                }
+                None => Destination::Ready,
+            },
+        }
+    }
+
+    fn unreached(&self) -> Option<String> {
+        let goes_back = self.rollout().phase == Phase::Restoring;
+        let place = if goes_back {
+            self.traffic.from
+        } else {
+            self.traffic.to
+        };
+        unreached(self.traffic, place, self.wanted, &self.seen.ready)
     }
 
     fn pods(&self) -> Verdict {
@@ -192,10 +243,10 @@ impl OnTracks<'_> {
         let stage = self.stage();
         // A router refuses a Service that is not there yet, and without other traffic there is nothing to keep apart.
         if !self.traffic.has_other && self.seen.pointed != Some(self.traffic.to) {
-            return match self.pods() {
-                Verdict::Passed => self.or_late(Decision::Point, "the Services"),
-                Verdict::Failed(reason) => give_up(self.rollout(), reason),
-                Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
+            return match self.destination() {
+                Destination::Ready => self.or_late(Decision::Point, "the Services"),
+                Destination::Dead(reason) => give_up(self.rollout(), reason),
+                Destination::Open(decision) => decision,
             };
         }
         match self.routed(self.traffic.weights_of(stage)) {
@@ -208,16 +259,16 @@ impl OnTracks<'_> {
 
     /// The weights are served: the Services follow, to pods that are ready for it.
     fn pointing(&self, place: Option<Track>, done: impl FnOnce() -> Decision) -> Decision {
-        match self.pods() {
-            Verdict::Failed(reason) => give_up(self.rollout(), reason),
-            Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
+        match self.destination() {
+            Destination::Dead(reason) => give_up(self.rollout(), reason),
+            Destination::Open(decision) => decision,
             // Also where they point there already: under this fence nobody of before points them elsewhere any more.
-            Verdict::Passed
+            Destination::Ready
                 if self.seen.pointed != Some(place) || self.seen.pointed_fence < self.rollout().fence =>
             {
                 self.or_late(Decision::Point, "the Services could not be written")
             }
-            Verdict::Passed => done(),
+            Destination::Ready => done(),
         }
     }
 
@@ -232,14 +283,12 @@ impl OnTracks<'_> {
         }
         let is_written = by_us && self.seen.weights.is_ok();
         if !is_written {
-            return match self.pods() {
-                Verdict::Passed => {
+            return match self.destination() {
+                Destination::Ready => {
                     Routed::Open(self.or_late(Decision::Route, "the router could not be written"))
                 }
-                Verdict::Failed(reason) => Routed::Refused(reason),
-                Verdict::Inconclusive(reason) => {
-                    Routed::Open(self.or_late(Decision::Await(reason.clone()), &reason))
-                }
+                Destination::Dead(reason) => Routed::Refused(reason),
+                Destination::Open(decision) => Routed::Open(decision),
             };
         }
         match &self.seen.standing {
@@ -408,6 +457,12 @@ pub fn sleeps(rollout: &Rollout, now: Timestamp) -> Option<String> {
     }
     let pause = traffic.pause.as_ref()?;
     (pause.until.is_none() || ahead(pause.until).is_some()).then(|| pause.said())
+}
+
+enum Destination {
+    Ready,
+    Dead(String),
+    Open(Decision),
 }
 
 enum Routed {
