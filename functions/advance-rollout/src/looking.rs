@@ -7,14 +7,11 @@ use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Phase, Rollout};
 use sluice_domain::pipeline::EnvironmentSpec;
 use sluice_domain::router::{RouterObservation, RouterVerdict};
-use sluice_domain::tracks::{
-    Route, Standing, Track, TrackServices, Traffic, TrafficSeen, fences_on, pointed, pointed_at,
-};
+use sluice_domain::tracks::{Route, Standing, Traffic, TrafficSeen, fences_on, pointed, pointed_at};
 use sluice_domain::workload::Observation;
 use sluice_lambda::Failure;
 use sluice_load_balancers::LoadBalancersError;
 use sluice_watching::place_of;
-use std::collections::BTreeMap;
 use std::error::Error;
 
 /// Looks at the traffic of a rollout on tracks. The fences of what is looked at are counted in.
@@ -35,13 +32,14 @@ pub(crate) async fn look(
     let (router, standing) = router;
     let (pointed_fence, highest) = fences_on(&in_cluster);
     observed.highest_fence = observed.highest_fence.max(router.highest_fence()).max(highest);
+    let ready = router.ready_on(&traffic.route.services);
     Ok(TrafficSeen {
         weights: router.weights.map_err(|fault| fault.to_string()),
         fence: router.fence,
         standing,
         pointed: pointed_at(bundle, &in_cluster),
         pointed_fence,
-        ready: ready(&traffic.route.services, &router.ready),
+        ready,
     })
 }
 
@@ -96,11 +94,6 @@ fn said(error: &LoadBalancersError) -> String {
     let causes: Vec<String> = causes.map(ToString::to_string).collect();
     tracing::warn!(%error, causes = %causes.join(": "), "a load balancer cannot be read");
     error.to_string()
-}
-
-fn ready(services: &TrackServices, found: &BTreeMap<String, u32>) -> BTreeMap<Track, u32> {
-    let count = |track: Track| (track, found.get(&services.of(track)).copied().unwrap_or(0));
-    [Track::Blue, Track::Green].map(count).into()
 }
 
 #[cfg(test)]

@@ -3,11 +3,12 @@
 
 use crate::input::{Asked, Input};
 use crate::target::{Chosen, choose};
+use crate::warm::{Site, give_back};
 use jiff::Timestamp;
 use sluice_cluster::{ClusterError, Clusters, Namespace};
 use sluice_domain::api::{RollbackAnswer, RollbackOutcome};
 use sluice_domain::bundle::Bundle;
-use sluice_domain::environment::{Completed, Environment, LastRollback, RolloutKind};
+use sluice_domain::environment::{Completed, Environment, LastRollback, Rollout, RolloutKind};
 use sluice_domain::ids::{ExecutionName, Fence, ReleaseNumber};
 use sluice_domain::promotion::{Promotion, PromotionState};
 use sluice_domain::rollback::{self, Beginning, Call, Course};
@@ -24,7 +25,7 @@ struct Begun {
     environment: Environment,
     answer: RollbackAnswer,
     preempted: Option<Promotion>,
-    written: Option<(Namespace, Bundle)>,
+    written: Option<Site>,
 }
 
 /// Answers in seconds; the same call again joins what is in flight.
@@ -36,7 +37,7 @@ pub async fn handle(
 ) -> Result<RollbackAnswer, Failure> {
     let asked = input.asked(&backends.table, now).await?;
     let begun = racing(|| record(backends, clusters, &asked, now)).await?;
-    follow(backends, begun).await
+    follow(backends, begun, now).await
 }
 
 /// Decides and records.
@@ -258,11 +259,14 @@ async fn bring_back(
         .and_then(|rollout| Some((rollout, rollout.wanted()?)))
     {
         Some((rollout, wanted)) => {
-            let placed = placed(rollout, spec, bundle_of(wanted, bundle));
-            Some((
+            let neutral = bundle_of(wanted, bundle);
+            let placed = placed(rollout, spec, neutral.clone());
+            Some(Site {
+                neutral,
                 namespace,
-                placed.map_err(|fault| Failure::refused(fault.to_string()))?,
-            ))
+                spec: spec.clone(),
+                placed: placed.map_err(|fault| Failure::refused(fault.to_string()))?,
+            })
         }
         None => None,
     };
@@ -358,7 +362,7 @@ fn started(
 /// Writes the cluster, starts the execution, wakes the preempted. A call that only joined starts the execution again, no
 /// more: where a function was killed in between, the execution writes the cluster at its first step, and who was preempted
 /// finds that out at its next one. What the cluster refuses, the execution tries again.
-async fn follow(backends: &Backends, begun: Begun) -> Result<RollbackAnswer, Failure> {
+async fn follow(backends: &Backends, begun: Begun, now: Timestamp) -> Result<RollbackAnswer, Failure> {
     let Begun {
         environment,
         answer,
@@ -371,8 +375,8 @@ async fn follow(backends: &Backends, begun: Begun) -> Result<RollbackAnswer, Fai
     else {
         return Ok(answer);
     };
-    if let Some((namespace, bundle)) = written
-        && let Err(error) = write(&namespace, &bundle, rollout.fence).await
+    if let Some(site) = written
+        && let Err(error) = write(backends, &site, rollout, &environment, now).await
     {
         tracing::warn!(%error, execution = %rollout.owner, "the cluster was not written; the execution goes on");
     }
@@ -391,12 +395,27 @@ async fn follow(backends: &Backends, begun: Begun) -> Result<RollbackAnswer, Fai
     Ok(answer)
 }
 
-/// What of a rollback is written at once: everything; of helm's the fence, which ends whatever helm still runs there.
-async fn write(namespace: &Namespace, bundle: &Bundle, fence: Fence) -> Result<(), ClusterError> {
-    match bundle.helm {
-        Some(_) => namespace.write_helm_fence(fence).await,
-        None => namespace.apply(bundle, fence).await.map(drop),
+/// What of a rollback is written at once: everything, and the weights where the target is still warm; of helm's the fence,
+/// which ends whatever helm still runs there.
+async fn write(
+    backends: &Backends,
+    site: &Site,
+    rollout: &Rollout,
+    environment: &Environment,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let Site {
+        namespace, placed, ..
+    } = site;
+    if placed.helm.is_some() {
+        return Ok(namespace.write_helm_fence(rollout.fence).await?);
     }
+    namespace.apply(placed, rollout.fence).await?;
+    let is_back = give_back(backends, site, rollout, environment, now).await?;
+    if is_back {
+        tracing::info!(execution = %rollout.owner, "its target was warm, and has the traffic back");
+    }
+    Ok(())
 }
 
 /// The fence in a rollback's name: its input says the same, also when a later decision raised the fence.

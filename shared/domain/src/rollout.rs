@@ -4,7 +4,7 @@ mod commands;
 mod decision;
 
 pub use commands::{Declined, Said, despite, hurry, pause, resume, set_aside};
-pub use decision::{Decision, Facts, decide, sleeps, stage_of};
+pub use decision::{Decision, Facts, decide, is_warm, sleeps, stage_of};
 
 use crate::bundle::{Baseline, Bundle};
 use crate::environment::{

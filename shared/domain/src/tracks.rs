@@ -14,7 +14,8 @@ pub use pinning::{given_back, pin, pins};
 pub use place::{behind, brought, cold, fences_on, placed, pointed_at};
 pub use planned::{Ground, Planned, planned};
 pub use render::{
-    RenderFault, full_size, on_track, pointed, pointing, services_of, size_for, sized, weights_at,
+    RenderFault, all_pointing, full_size, on_track, pointed, pointing, services_of, size_for, sized,
+    weights_at,
 };
 pub use told::{adoption, steps};
 pub use traffic::{Hurry, Pause, Route, Stage, Standing, Traffic, TrafficSeen, schedule};

@@ -9,8 +9,9 @@ use crate::check::Stage as CheckStage;
 use crate::environment::{Phase, Rollout};
 use crate::pipeline::EnvironmentSpec;
 use crate::tracks::{Stage, Standing, Track, Traffic, TrafficSeen, Weights, behind, schedule};
-use crate::workload::{Leaving, ObservedDeployment, Verdict, verdict};
+use crate::workload::{Leaving, Observation, ObservedDeployment, Verdict, verdict};
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
 
 /// How long an execution sleeps at most in a bake, in seconds: nothing but its end and somebody's word wakes it, and the
 /// sweep looks at its pods meanwhile.
@@ -68,6 +69,72 @@ pub fn stage_of(rollout: &Rollout, traffic: &Traffic, spec: &EnvironmentSpec) ->
     at.and_then(|at| stages.get(at)).copied().unwrap_or(all)
 }
 
+/// Whether a rollback that has just written its pods finds all of them ready: its target is still warm. Then its weights may be
+/// recorded and written by the call itself; what the execution would decide first is no other.
+///
+/// `ready` is how many ready endpoints the Service of each track has.
+pub fn is_warm(
+    rollout: &Rollout,
+    wanted: &Bundle,
+    observed: &Observation,
+    ready: &BTreeMap<Track, u32>,
+) -> bool {
+    let moves = rollout
+        .traffic
+        .as_deref()
+        .is_some_and(|traffic| traffic.has_other && unreached(traffic, traffic.to, wanted, ready).is_none());
+    let begins = rollout.phase == Phase::Rolling && rollout.step.is_none() && rollout.promotion().is_none();
+    moves
+        && begins
+        && is_applied(wanted, observed, rollout.fence)
+        && !is_empty(wanted)
+        && pods(wanted, observed) == Verdict::Passed
+}
+
+/// What has no pods by its own manifests would be ready at once, and serve nobody.
+fn is_empty(wanted: &Bundle) -> bool {
+    wanted.deployments.iter().all(|one| one.replicas == Some(0))
+}
+
+/// Old pods on this track have no traffic: they may take their time. But so many as were asked for have to be there: an
+/// autoscaler, or a person, may have taken some away since.
+fn pods(wanted: &Bundle, observed: &Observation) -> Verdict {
+    match verdict(wanted, observed, Leaving::LeftAlone) {
+        Verdict::Passed => missing(wanted, observed).map_or(Verdict::Passed, Verdict::Inconclusive),
+        open => open,
+    }
+}
+
+/// A pod that is available is an endpoint a moment later, by a controller of its own, and only if the Service selects it.
+fn unreached(
+    traffic: &Traffic,
+    place: Option<Track>,
+    wanted: &Bundle,
+    ready: &BTreeMap<Track, u32>,
+) -> Option<String> {
+    let track = place?;
+    let service = traffic.route.services.of(track);
+    let asked = behind(wanted, &service);
+    let ready = ready.get(&track).copied().unwrap_or(0);
+    let reason = format!("Service {service} has {ready} ready endpoints, and {asked} pods are behind it");
+    (ready < asked).then_some(reason)
+}
+
+fn missing(wanted: &Bundle, observed: &Observation) -> Option<String> {
+    wanted.deployments.iter().find_map(|wanted| {
+        let asked = wanted.replicas?;
+        let is_it = |found: &&ObservedDeployment| found.name == wanted.name;
+        let found = observed.deployments.iter().find(is_it)?;
+        let scaled = format!(
+            "{}: {} of {asked} pods are available, and it was scaled to {}",
+            found.reference(),
+            found.available,
+            found.wanted
+        );
+        (found.available < asked).then_some(scaled)
+    })
+}
+
 impl OnTracks<'_> {
     fn rollout(&self) -> &Rollout {
         self.facts.rollout
@@ -98,7 +165,7 @@ impl OnTracks<'_> {
         if !is_applied(self.wanted, self.facts.observed, self.rollout().fence) {
             return self.or_late(Decision::Apply, "the cluster could not be written");
         }
-        if self.is_empty() {
+        if is_empty(self.wanted) {
             let reason = "its Deployments say 0 replicas, and it is to have traffic: say how many it needs";
             return give_up(self.rollout(), reason.to_owned());
         }
@@ -125,48 +192,18 @@ impl OnTracks<'_> {
         }
     }
 
-    /// A pod that is available is an endpoint a moment later, by a controller of its own, and only if the Service selects it.
     fn unreached(&self) -> Option<String> {
         let goes_back = self.rollout().phase == Phase::Restoring;
-        let track = if goes_back {
+        let place = if goes_back {
             self.traffic.from
         } else {
             self.traffic.to
-        }?;
-        let service = self.traffic.route.services.of(track);
-        let asked = behind(self.wanted, &service);
-        let ready = self.seen.ready.get(&track).copied().unwrap_or(0);
-        let reason = format!("Service {service} has {ready} ready endpoints, and {asked} pods are behind it");
-        (ready < asked).then_some(reason)
+        };
+        unreached(self.traffic, place, self.wanted, &self.seen.ready)
     }
 
-    /// Old pods on this track have no traffic: they may take their time. But so many as were asked for have to be there: an
-    /// autoscaler, or a person, may have taken some away since.
     fn pods(&self) -> Verdict {
-        match verdict(self.wanted, self.facts.observed, Leaving::LeftAlone) {
-            Verdict::Passed => self.missing().map_or(Verdict::Passed, Verdict::Inconclusive),
-            open => open,
-        }
-    }
-
-    fn missing(&self) -> Option<String> {
-        self.wanted.deployments.iter().find_map(|wanted| {
-            let asked = wanted.replicas?;
-            let is_it = |found: &&ObservedDeployment| found.name == wanted.name;
-            let found = self.facts.observed.deployments.iter().find(is_it)?;
-            let scaled = format!(
-                "{}: {} of {asked} pods are available, and it was scaled to {}",
-                found.reference(),
-                found.available,
-                found.wanted
-            );
-            (found.available < asked).then_some(scaled)
-        })
-    }
-
-    /// What has no pods by its own manifests would be ready at once, and serve nobody.
-    fn is_empty(&self) -> bool {
-        self.wanted.deployments.iter().all(|one| one.replicas == Some(0))
+        pods(self.wanted, self.facts.observed)
     }
 
     fn before_traffic(&self) -> Decision {
