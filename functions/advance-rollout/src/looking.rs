@@ -32,13 +32,14 @@ pub(crate) async fn look(
     let (router, standing) = router;
     let (pointed_fence, highest) = fences_on(&in_cluster);
     observed.highest_fence = observed.highest_fence.max(router.highest_fence()).max(highest);
+    let ready = router.ready_on(&traffic.route.services);
     Ok(TrafficSeen {
         weights: router.weights.map_err(|fault| fault.to_string()),
         fence: router.fence,
         standing,
         pointed: pointed_at(bundle, &in_cluster),
         pointed_fence,
-        ready: traffic.route.services.ready(&router.ready),
+        ready,
     })
 }
 

@@ -14,7 +14,7 @@ use sluice_domain::ids::{EnvironmentName, ServiceName};
 use sluice_domain::pipeline::{Router, Seconds};
 use sluice_domain::plan::{config_wanted, without_server_fields};
 use sluice_domain::rollout::{self, Beginning, stage_of};
-use sluice_domain::tracks::{self, Ground, Planned, Track, Traffic, pin, pointed, pointing};
+use sluice_domain::tracks::{self, Ground, Planned, Track, Traffic, all_pointing, pin, pointed};
 use sluice_domain::wire::{Next, NextState};
 use sluice_lambda::{Failure, Metrics};
 use sluice_transitions::{Backends, load_release};
@@ -269,9 +269,8 @@ async fn point_all(namespace: &Namespace, rollout: &Rollout, bundle: Option<&Bun
     } else {
         traffic.to
     };
-    for service in pointed(bundle) {
-        let wanted = place.map_or_else(|| service.clone(), |track| pointing(service, bundle, track));
-        namespace.apply_one(&wanted, rollout.fence).await?;
+    for service in all_pointing(bundle, place) {
+        namespace.apply_one(&service, rollout.fence).await?;
     }
     Ok(())
 }

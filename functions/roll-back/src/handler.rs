@@ -259,8 +259,10 @@ async fn bring_back(
         .and_then(|rollout| Some((rollout, rollout.wanted()?)))
     {
         Some((rollout, wanted)) => {
-            let placed = placed(rollout, spec, bundle_of(wanted, bundle));
+            let neutral = bundle_of(wanted, bundle);
+            let placed = placed(rollout, spec, neutral.clone());
             Some(Site {
+                neutral,
                 namespace,
                 spec: spec.clone(),
                 placed: placed.map_err(|fault| Failure::refused(fault.to_string()))?,

@@ -7,9 +7,9 @@ use sluice_cluster::Namespace;
 use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Rollout};
 use sluice_domain::ids::Fence;
-use sluice_domain::pipeline::EnvironmentSpec;
+use sluice_domain::pipeline::{EnvironmentSpec, Router};
 use sluice_domain::rollout::{has_all_pods, is_warm, shift, stage_of};
-use sluice_domain::tracks::{Route, Track};
+use sluice_domain::tracks::{Route, Track, all_pointing};
 use sluice_domain::workload::{Observation, Verdict, WorkloadRef};
 use sluice_lambda::Failure;
 use sluice_table::Transaction;
@@ -32,6 +32,8 @@ pub struct Site {
     pub spec: EnvironmentSpec,
     /// The target, where it comes back.
     pub placed: Bundle,
+    /// The same as it is stored, without a track.
+    pub neutral: Bundle,
 }
 
 /// Gives the traffic back, if all of the target's pods are there. Says whether it did.
@@ -54,16 +56,15 @@ pub async fn give_back(
         .under_way()
         .filter(|rollout| rollout.owner == begun.owner);
     let Some(rollout) = ours else { return Ok(false) };
-    if let Verdict::Inconclusive(reason) | Verdict::Failed(reason) = is_warm(rollout, &site.placed, &observed)
-    {
+    if let Verdict::Inconclusive(reason) | Verdict::Failed(reason) = seen.is_warm(rollout, site) {
         tracing::info!(%reason, execution = %begun.owner, "the execution gives the traffic back");
         return Ok(false);
     }
     let Some(traffic) = &rollout.traffic else {
         return Ok(false);
     };
-    let (stage, route) = (stage_of(rollout, traffic, &site.spec), traffic.route.clone());
-    let weights = traffic.weights_of(stage);
+    let (stage, to) = (stage_of(rollout, traffic, &site.spec), traffic.to);
+    let (weights, route) = (traffic.weights_of(stage), traffic.route.clone());
     let within = site.spec.rollback_within;
     let record = shift(
         &mut environment,
@@ -80,6 +81,13 @@ pub async fn give_back(
     }
     transaction.update(&environment);
     transaction.commit(&backends.table).await?;
+    if route.router == Router::Service {
+        // It is written whole: under this fence it takes nothing more.
+        for service in all_pointing(&site.neutral, to) {
+            site.namespace.apply_one(&service, fence).await?;
+        }
+        return Ok(true);
+    }
     site.namespace
         .shift(&route.router, &route.services, weights, fence)
         .await?;
@@ -101,7 +109,7 @@ impl Seen {
             site.namespace.router(&route.router, &route.services)
         )?;
         Ok(Self {
-            ready: route.services.ready(&router.ready),
+            ready: router.ready_on(&route.services),
             highest_fence: observed.highest_fence.max(router.highest_fence()),
             observed,
         })

@@ -15,7 +15,8 @@ pub use pinning::{given_back, pin, pins};
 pub use place::{behind, brought, cold, fences_on, placed, pointed_at};
 pub use planned::{Ground, Planned, planned};
 pub use render::{
-    RenderFault, full_size, on_track, pointed, pointing, services_of, size_for, sized, weights_at,
+    RenderFault, all_pointing, full_size, on_track, pointed, pointing, services_of, size_for, sized,
+    weights_at,
 };
 pub use told::{adoption, steps};
 pub use traffic::{Hurry, Pause, Route, Stage, Standing, Traffic, TrafficSeen, schedule};
@@ -217,12 +218,6 @@ pub struct TrackServices {
 }
 
 impl TrackServices {
-    /// How many ready endpoints each track's Service has, of what was found by the Service's name; one that is missing has none.
-    pub fn ready(&self, found: &BTreeMap<String, u32>) -> BTreeMap<Track, u32> {
-        let count = |track: Track| (track, found.get(&self.of(track)).copied().unwrap_or(0));
-        [Track::Blue, Track::Green].map(count).into()
-    }
-
     /// The Service of a track's pods.
     pub fn of(&self, track: Track) -> String {
         track.of(&self.root)

@@ -113,6 +113,14 @@ pub fn pointing(service: &Value, bundle: &Bundle, track: Track) -> Value {
     service
 }
 
+/// The Services of a bundle that select its pods, each pointed at a place; none is what was there before there were tracks,
+/// which the bundle is then.
+pub fn all_pointing(bundle: &Bundle, place: Option<Track>) -> Vec<Value> {
+    let at =
+        |service: &Value| place.map_or_else(|| service.clone(), |track| pointing(service, bundle, track));
+    pointed(bundle).into_iter().map(at).collect()
+}
+
 /// The bundle on a track: Deployments, autoscalers, disruption budgets and a Service of the track for each Service that
 /// selects it. The Services themselves are left out: they are pointed when the traffic moves ([`pointing`]).
 pub fn on_track(bundle: &Bundle, track: Track) -> Result<Bundle, RenderFault> {

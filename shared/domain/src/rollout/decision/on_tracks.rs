@@ -7,7 +7,7 @@ use super::{
 use crate::bundle::Bundle;
 use crate::check::Stage as CheckStage;
 use crate::environment::{Phase, Rollout};
-use crate::pipeline::{EnvironmentSpec, Router};
+use crate::pipeline::EnvironmentSpec;
 use crate::tracks::{Stage, Standing, Track, Traffic, TrafficSeen, Weights, behind, schedule};
 use crate::workload::{Leaving, Observation, ObservedDeployment, Verdict, verdict};
 use jiff::{SignedDuration, Timestamp};
@@ -82,9 +82,6 @@ pub fn is_warm(
     let Some(traffic) = rollout.traffic.as_deref().filter(|traffic| traffic.has_other) else {
         return open("no traffic is to be moved");
     };
-    if traffic.route.router == Router::Service {
-        return open("its Services are the router, and are written whole");
-    }
     if !begins {
         return open("its execution has begun");
     }
