@@ -93,7 +93,7 @@ fn traffic(row: &Environment) -> Result<&Traffic> {
     rollout.traffic.as_deref().context("it is on no tracks")
 }
 
-/// The states that an execution has come to since this time.
+/// The states that an execution has come to since this second: events have no finer times.
 async fn states_after(world: &World, execution: &str, since: Timestamp) -> Result<Vec<String>> {
     let machine = world.local.sluice()?.state_machines.get("promotion");
     let machine = machine.context("no state machine promotion")?;
@@ -107,7 +107,7 @@ async fn states_after(world: &World, execution: &str, since: Timestamp) -> Resul
     let events: Vec<_> = pages.try_collect().await?;
     let late = events
         .iter()
-        .filter(|event| event.timestamp().secs() > since.as_second());
+        .filter(|event| event.timestamp().secs() >= since.as_second());
     let names = late.filter_map(|event| Some(event.state_entered_event_details()?.name().to_owned()));
     Ok(names.collect())
 }
