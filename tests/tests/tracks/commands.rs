@@ -112,6 +112,12 @@ async fn states_after(world: &World, execution: &str, since: Timestamp) -> Resul
     Ok(names.collect())
 }
 
+/// What `sluice status` prints, without its line breaks and columns.
+async fn shown_text(ana: &Person, name: &str) -> Result<String> {
+    let text = ana.run(&["status", name]).await?;
+    Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
 /// Track, release, state, weight and pods of each place.
 fn places(status: &Value) -> Vec<Value> {
     let tracks = status["tracks"].as_array().cloned().unwrap_or_default();
@@ -189,11 +195,11 @@ async fn a_canary_is_paused_resumed_hurried_and_aborted() -> Result<()> {
         pause["by"] == "ana" && pause["reason"] == "the p99 looks odd",
         "{shown}"
     );
-    let text = canary.ana.run(&["status", name]).await?;
+    let text = shown_text(&canary.ana, name).await?;
     for told in [
         "paused by ana: the p99 looks odd",
-        "blue    95 %  #1",
-        "green    5 %  #2",
+        "blue 95 % #1",
+        "green 5 % #2",
         "1 pod",
         "4 pods",
     ] {
@@ -356,7 +362,7 @@ async fn alarms_that_say_nothing_hold_a_canary_until_they_are_read_again() -> Re
         reason.contains("tr-retry-5xx") && reason.contains("INSUFFICIENT_DATA"),
         "{reason}"
     );
-    let text = canary.ana.run(&["status", name]).await?;
+    let text = shown_text(&canary.ana, name).await?;
     ensure!(
         text.contains("held, ") && text.contains("tr-retry-5xx: INSUFFICIENT_DATA"),
         "{text}"
