@@ -50,17 +50,23 @@ pub async fn assert_traffic(
     weights: &[f64],
     track: &str,
 ) -> Result<()> {
+    let history = assert_served(world, service, digests).await?;
+    let course = history.of(RouterKind::HttpRoute, &service.name)?;
+    course.assert_weights_within(&format!("{}-{track}", service.name), weights)
+}
+
+/// The same, whatever the weights were. Answers the history.
+pub async fn assert_served(world: &World, service: &Delivered, digests: &[&str]) -> Result<traffic::History> {
     let Place {
         cluster, namespace, ..
     } = service.place("dev")?;
     let history = traffic::history(&world.local, cluster, namespace).await?;
-    let course = history.of(RouterKind::HttpRoute, &service.name)?;
-    course.assert_no_dead_shift(|_| 1)?;
-    course.assert_only(digests)?;
-    course.assert_weights_within(&format!("{}-{track}", service.name), weights)?;
-    let root = history.of(RouterKind::Service, &service.name)?;
-    root.assert_no_dead_shift(|_| 1)?;
-    root.assert_only(digests)
+    for router in [RouterKind::HttpRoute, RouterKind::Service] {
+        let course = history.of(router, &service.name)?;
+        course.assert_no_dead_shift(|_| 1)?;
+        course.assert_only(digests)?;
+    }
+    Ok(history)
 }
 
 /// The object of a service's environment, as JSON.
