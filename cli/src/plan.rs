@@ -186,7 +186,7 @@ fn limit(plan: &Plan) -> String {
         .rollback_at_least
         .map(|least| format!("; at least {least}, by minReadySeconds"))
         .unwrap_or_default();
-    let target = match plan.rollback_target {
+    let target = match plan.rollback_target || plan.replaces.is_some() {
         true => "",
         false => "; this is the first release here: there is nothing yet that it would bring back",
     };
@@ -206,10 +206,15 @@ fn way_back(plan: &Plan, width: u16) -> String {
     };
     let worst = budget_text(title, &budgets.worst, width);
     let limit = plan.rollback_within;
-    let doubt = || budgets.doubt(limit).map(|doubt| doubt.yellow().to_string());
-    let over = budgets.refusal(limit).map(|over| over.red().to_string());
+    let doubt = || {
+        let doubt = budgets.doubt(limit)?;
+        Some(plain_line(&doubt).yellow().to_string())
+    };
+    let over = budgets
+        .refusal(limit)
+        .map(|over| plain_line(&over).red().to_string());
     let over = over.or_else(doubt);
-    let over = over.map(|over| wrapped(&plain_line(&over), width, 2, 4));
+    let over = over.map(|over| wrapped(&over, width, 2, 4));
     warm.unwrap_or_default() + &worst + &over.unwrap_or_default()
 }
 

@@ -1,7 +1,7 @@
 //! What people type while a canary is on its way, and what becomes of it.
 #![allow(clippy::indexing_slicing)]
 
-use crate::service::{assert_pointed, assert_traffic, route, routed};
+use crate::service::{assert_pointed, assert_served, assert_traffic, route, routed};
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -93,7 +93,7 @@ fn traffic(row: &Environment) -> Result<&Traffic> {
     rollout.traffic.as_deref().context("it is on no tracks")
 }
 
-/// The states that an execution has come to since this time.
+/// The states that an execution has come to since this second: events have no finer times.
 async fn states_after(world: &World, execution: &str, since: Timestamp) -> Result<Vec<String>> {
     let machine = world.local.sluice()?.state_machines.get("promotion");
     let machine = machine.context("no state machine promotion")?;
@@ -107,9 +107,15 @@ async fn states_after(world: &World, execution: &str, since: Timestamp) -> Resul
     let events: Vec<_> = pages.try_collect().await?;
     let late = events
         .iter()
-        .filter(|event| event.timestamp().secs() > since.as_second());
+        .filter(|event| event.timestamp().secs() >= since.as_second());
     let names = late.filter_map(|event| Some(event.state_entered_event_details()?.name().to_owned()));
     Ok(names.collect())
+}
+
+/// What `sluice status` prints, without its line breaks and columns.
+async fn shown_text(ana: &Person, name: &str) -> Result<String> {
+    let text = ana.run(&["status", name]).await?;
+    Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 /// Track, release, state, weight and pods of each place.
@@ -189,11 +195,11 @@ async fn a_canary_is_paused_resumed_hurried_and_aborted() -> Result<()> {
         pause["by"] == "ana" && pause["reason"] == "the p99 looks odd",
         "{shown}"
     );
-    let text = canary.ana.run(&["status", name]).await?;
+    let text = shown_text(&canary.ana, name).await?;
     for told in [
         "paused by ana: the p99 looks odd",
-        "blue    95 %  #1",
-        "green    5 %  #2",
+        "blue 95 % #1",
+        "green 5 % #2",
         "1 pod",
         "4 pods",
     ] {
@@ -224,6 +230,16 @@ async fn a_canary_is_paused_resumed_hurried_and_aborted() -> Result<()> {
     until_live(&canary.ana, name, "dev", 2).await?;
     assert_pointed(&canary.service, "green").await?;
 
+    let digests = [first.as_str(), second.as_str()];
+    assert_traffic(
+        &canary.world,
+        &canary.service,
+        &digests,
+        &[0.0, 5.0, 50.0, 100.0],
+        "green",
+    )
+    .await?;
+
     // When the next one is aborted in the middle, then all traffic is back
     let third = canary.push(3).await?;
     canary.until_baking(3, 0).await?;
@@ -249,14 +265,7 @@ async fn a_canary_is_paused_resumed_hurried_and_aborted() -> Result<()> {
         );
     }
     let digests = [first.as_str(), second.as_str(), third.as_str()];
-    assert_traffic(
-        &canary.world,
-        &canary.service,
-        &digests,
-        &[0.0, 5.0, 50.0, 95.0, 100.0],
-        "green",
-    )
-    .await?;
+    assert_served(&canary.world, &canary.service, &digests).await?;
     canary.ana.run(&["ledger", "verify", name, "dev"]).await?;
     canary.service.cleanup().await
 }
@@ -356,7 +365,7 @@ async fn alarms_that_say_nothing_hold_a_canary_until_they_are_read_again() -> Re
         reason.contains("tr-retry-5xx") && reason.contains("INSUFFICIENT_DATA"),
         "{reason}"
     );
-    let text = canary.ana.run(&["status", name]).await?;
+    let text = shown_text(&canary.ana, name).await?;
     ensure!(
         text.contains("held, ") && text.contains("tr-retry-5xx: INSUFFICIENT_DATA"),
         "{text}"

@@ -143,14 +143,29 @@ pub async fn assert_shared(
     (kind, weights): (RouterKind, &[f64]),
     track: &str,
 ) -> Result<()> {
-    let history = history(world, service).await?;
+    let history = assert_served_by(world, service, kind, digests).await?;
     let course = history.of(kind, &service.name)?;
-    course.assert_no_dead_shift(|_| 1)?;
-    course.assert_only(digests)?;
-    course.assert_weights_within(&format!("{}-{track}", service.name), weights)?;
-    let root = history.of(RouterKind::Service, &service.name)?;
-    root.assert_no_dead_shift(|_| 1)?;
-    root.assert_only(digests)
+    course.assert_weights_within(&format!("{}-{track}", service.name), weights)
+}
+
+/// The same over an HTTPRoute, whatever the weights were. Answers the history.
+pub async fn assert_served(world: &World, service: &Delivered, digests: &[&str]) -> Result<traffic::History> {
+    assert_served_by(world, service, RouterKind::HttpRoute, digests).await
+}
+
+async fn assert_served_by(
+    world: &World,
+    service: &Delivered,
+    kind: RouterKind,
+    digests: &[&str],
+) -> Result<traffic::History> {
+    let history = history(world, service).await?;
+    for router in [kind, RouterKind::Service] {
+        let course = history.of(router, &service.name)?;
+        course.assert_no_dead_shift(|_| 1)?;
+        course.assert_only(digests)?;
+    }
+    Ok(history)
 }
 
 /// The object of a service's environment, as JSON.

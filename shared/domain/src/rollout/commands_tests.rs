@@ -147,7 +147,8 @@ fn ana_goes_on(environment: &mut Environment) -> Said {
 fn each_command_in_each_state() {
     let mut lines = Vec::new();
     for (name, environment) in states() {
-        let commands: [(&str, fn(&mut Environment) -> Said); 4] = [
+        type Command = fn(&mut Environment) -> Said;
+        let commands: [(&str, Command); 4] = [
             ("pause", ana_pauses),
             ("resume", |environment| resume(environment, "ana", None, at(100))),
             ("promote --full", ana_hurries),
