@@ -3,6 +3,7 @@
 mod cooling;
 mod handler;
 mod heard;
+mod pods;
 mod repair;
 
 use handler::Sweeper;

@@ -2,4 +2,6 @@
 //! the cluster.
 
 mod canary;
+mod failures;
+mod scene;
 mod service;
