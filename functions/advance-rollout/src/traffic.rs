@@ -39,6 +39,7 @@ pub(crate) async fn look(
         standing,
         fence,
         root_fence,
+        ready,
         ..
     } = router;
     let (pointed_fence, highest) = fences_on(&in_cluster);
@@ -53,6 +54,7 @@ pub(crate) async fn look(
         },
         pointed: pointed_at(bundle, &in_cluster),
         pointed_fence,
+        ready,
     })
 }
 

@@ -20,7 +20,7 @@ use sluice_tests::act::{self, held};
 use sluice_tests::alarms::Alarm;
 use sluice_tests::outside::sweep;
 use sluice_tests::rows::until_row;
-use sluice_tests::seen::{PATIENCE, assert_labelled, until_state, until_written};
+use sluice_tests::seen::{PATIENCE, assert_labelled, running, until_state};
 use sluice_tests::service::{Delivered, Options};
 use sluice_tests::wait::until;
 
@@ -381,7 +381,7 @@ async fn a_scale_down_that_comes_late_does_not_take_a_newer_release_its_pods() -
     let late = held(&scene.world, &rule, name).await?;
     // When a newer release begins on that track, and only then the write arrives
     let third = scene.push_good(3).await?;
-    until_written_on(&scene, &third.digest).await?;
+    until_written_on(&scene, Track::Blue, &third.digest).await?;
     scene.world.local.faults().release(&late).await?;
     // Then the API server refuses it, and the sweep makes nothing of that
     until("the late write's answer", PATIENCE, || async {
@@ -411,8 +411,16 @@ async fn a_scale_down_that_comes_late_does_not_take_a_newer_release_its_pods() -
     scene.done().await
 }
 
-async fn until_written_on(scene: &Scene, digest: &str) -> Result<()> {
-    until_written(&scene.world, scene.service.place("dev")?, scene.name(), digest).await
+/// Waits until there are pods of this image on a track.
+async fn until_written_on(scene: &Scene, track: Track, digest: &str) -> Result<()> {
+    let place = scene.service.place("dev")?;
+    let label = format!("sluice.dev/track={track}");
+    until(&format!("pods on {digest}"), PATIENCE, || async {
+        let found = running(&scene.world, &place.cluster, &place.namespace, &label).await?;
+        let there = found.specs.iter().any(|image| image.ends_with(digest));
+        Ok(if there { Ok(()) } else { Err(format!("{found:?}")) })
+    })
+    .await
 }
 
 /// What was there before Sluice: a Deployment and its Service, as somebody applied them.

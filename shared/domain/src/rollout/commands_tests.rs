@@ -203,6 +203,7 @@ fn seen(environment: &Environment) -> TrafficSeen {
         standing: Standing::Accepted,
         pointed: Some(traffic.from),
         pointed_fence: environment.fence,
+        ready: std::collections::BTreeMap::new(),
     }
 }
 

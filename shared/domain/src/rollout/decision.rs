@@ -139,10 +139,13 @@ fn starting(facts: Facts<'_>, now: Timestamp) -> Decision {
         };
     }
     match checks(facts, Stage::Before, now) {
-        Checked::Passed if now >= rollout.deadline => {
-            Decision::Abandon(waited("its time was over before it began", rollout))
-        }
         Checked::Passed => match alarms(facts) {
+            Verdict::Failed(reason) | Verdict::Inconclusive(reason) if now >= rollout.deadline => {
+                Decision::Abandon(format!("its time was over before it began: {reason}"))
+            }
+            _ if now >= rollout.deadline => {
+                Decision::Abandon(waited("its time was over before it began", rollout))
+            }
             Verdict::Failed(reason) | Verdict::Inconclusive(reason) => Decision::Look(reason, LATER),
             Verdict::Passed => Decision::Begin,
         },

@@ -133,6 +133,7 @@ impl World {
                 standing: Standing::Accepted,
                 pointed: Some(Some(Track::Blue)),
                 pointed_fence: Fence(7),
+                ready: BTreeMap::new(),
             },
             alarms: Some(Verdict::Passed),
             caught: None,

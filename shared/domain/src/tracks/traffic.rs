@@ -212,4 +212,6 @@ pub struct TrafficSeen {
     pub pointed: Option<Option<Track>>,
     /// The lowest fence on these Services: below the rollout's own, somebody of before may still point them elsewhere.
     pub pointed_fence: Fence,
+    /// How many ready endpoints each Service has that the router knows. A pod is ready a moment before it is one.
+    pub ready: BTreeMap<String, u32>,
 }

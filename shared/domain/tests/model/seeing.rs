@@ -72,6 +72,7 @@ pub fn traffic_seen(seen: &Cluster) -> TrafficSeen {
         },
         pointed: Some(track_at(seen.root)),
         pointed_fence: Fence(u64::from(seen.root_fence)),
+        ready: std::collections::BTreeMap::new(),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::pipeline::EnvironmentSpec;
 use crate::tracks::{Stage, Standing, Track, Traffic, TrafficSeen, Weights, schedule};
 use crate::workload::{Leaving, Observation, ObservedDeployment, Verdict, verdict};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 /// How long an execution sleeps at most in a bake, in seconds: nothing but its end and somebody's word wakes it, and the
 /// sweep looks at its pods meanwhile.
@@ -113,9 +114,50 @@ impl OnTracks<'_> {
     /// autoscaler, or a person, may have taken some away since.
     fn pods(&self) -> Verdict {
         match verdict(self.wanted, self.facts.observed, Leaving::LeftAlone) {
-            Verdict::Passed => self.missing().map_or(Verdict::Passed, Verdict::Inconclusive),
+            Verdict::Passed => self
+                .missing()
+                .or_else(|| self.not_offered())
+                .map_or(Verdict::Passed, Verdict::Inconclusive),
             open => open,
         }
+    }
+
+    /// Ready pods that a Service does not offer yet get no request: whoever sends them traffic reads endpoints.
+    fn not_offered(&self) -> Option<String> {
+        let services = self
+            .wanted
+            .objects
+            .iter()
+            .filter(|object| object.get("kind").is_some_and(|kind| kind == "Service"));
+        services.into_iter().find_map(|service| {
+            let name = service.pointer("/metadata/name")?.as_str()?;
+            let ready = self.seen.ready.get(name).copied()?;
+            let wanted = self.behind(service);
+            (i64::from(ready) < wanted)
+                .then(|| format!("Service {name}: {ready} of {wanted} endpoints are ready"))
+        })
+    }
+
+    /// How many pods of the bundle a Service selects.
+    fn behind(&self, service: &Value) -> i64 {
+        let selector = service.pointer("/spec/selector").and_then(Value::as_object);
+        let Some(selector) = selector.filter(|selector| !selector.is_empty()) else {
+            return 0;
+        };
+        let selected = |one: &&WorkloadBundle| {
+            let labels = one.manifest.pointer("/spec/template/metadata/labels");
+            selector
+                .iter()
+                .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
+        };
+        let pods = |one: &WorkloadBundle| {
+            let mut found = self.facts.observed.deployments.iter();
+            let now = found
+                .find(|found| found.name == one.name)
+                .map(|found| found.wanted);
+            i64::from(one.replicas.or(now).unwrap_or(0))
+        };
+        self.wanted.deployments.iter().filter(selected).map(pods).sum()
     }
 
     fn missing(&self) -> Option<String> {
