@@ -13,14 +13,12 @@ fn execution() -> ExecutionName {
 /// `#1` was left on blue, `#2` is live on green; what was there before there were tracks is cold.
 fn left_blue() -> Environment {
     let mut environment = environment();
-    let mut tracks = Tracks::default();
-    tracks.live = Some(Track::Green);
-    tracks
-        .held
-        .insert(Track::Blue, Held::new(hash(1), Some(ReleaseNumber(1))));
-    tracks
-        .held
-        .insert(Track::Green, Held::new(hash(2), Some(ReleaseNumber(2))));
+    let held = |number: u32| Held::new(hash(number), Some(ReleaseNumber(number)));
+    let tracks = Tracks {
+        live: Some(Track::Green),
+        held: [(Track::Blue, held(1)), (Track::Green, held(2))].into(),
+        ..Tracks::default()
+    };
     environment.tracks = Some(tracks);
     environment.live = Some(Live {
         release: Some(ReleaseNumber(2)),
