@@ -4,6 +4,7 @@ mod cooling;
 mod easing;
 mod handler;
 mod heard;
+mod pods;
 mod repair;
 
 use handler::Sweeper;

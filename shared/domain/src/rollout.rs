@@ -4,11 +4,11 @@ mod commands;
 mod decision;
 
 pub use commands::{Declined, Said, despite, hurry, pause, resume, set_aside};
-pub use decision::{Decision, Facts, decide, has_all_pods, is_warm, sleeps, stage_of};
+pub use decision::{Decision, Facts, decide, has_all_pods, is_warm, lost_its_pods, sleeps, stage_of};
 
 use crate::bundle::{Baseline, Bundle};
 use crate::environment::{
-    COMPLETED_AT_HAND, Completed, Environment, Lease, Live, Phase, Rollout, RolloutKind, Wanted,
+    COMPLETED_AT_HAND, Completed, Environment, LastRollback, Lease, Live, Phase, Rollout, RolloutKind, Wanted,
 };
 use crate::ids::{ExecutionName, Fence, Hash};
 use crate::ledger::{Event, Record};
@@ -377,6 +377,7 @@ pub fn complete(
     if verified {
         set_live(environment, &rollout, release, now);
     }
+    came_back(environment, &rollout, now);
     if let Some(promotion) = promotion {
         environment.queue.take(promotion.id);
         let state = if verified {
@@ -404,6 +405,31 @@ pub fn complete(
         verified,
         reason: rollout.reason,
     })
+}
+
+/// A release that had traffic and failed was left by this. Who calls for a rollback just then means that release, and not the
+/// one that is back.
+fn came_back(environment: &mut Environment, rollout: &Rollout, now: Timestamp) {
+    let leaving = match (&rollout.kind, rollout.phase) {
+        (RolloutKind::Promotion { .. }, Phase::Restored) if rollout.exposed_at().is_some() => rollout.release,
+        (
+            RolloutKind::Rollback {
+                leaving,
+                restore: true,
+                ..
+            },
+            Phase::Verified,
+        ) => *leaving,
+        _ => return,
+    };
+    let Some(live) = &environment.live else { return };
+    environment.last_rollback = Some(LastRollback {
+        execution: rollout.owner.clone(),
+        leaving,
+        to: live.release,
+        at: now,
+        finished_at: Some(now),
+    });
 }
 
 /// What each place holds once a rollout is over. What lost the traffic stays as it is until it is cooled.

@@ -4,7 +4,7 @@ use super::{
     Checked, Decision, Facts, LATER, LOOK_AGAIN, SOON, alarms, checks, give_up, hopeless, is_applied,
     verified, waited,
 };
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, WorkloadBundle};
 use crate::check::Stage as CheckStage;
 use crate::environment::{Phase, Rollout};
 use crate::pipeline::EnvironmentSpec;
@@ -314,10 +314,7 @@ impl OnTracks<'_> {
 
     fn baking(&self) -> Decision {
         let traffic = self.traffic;
-        if let Verdict::Failed(reason) = self.pods() {
-            return give_up(self.rollout(), reason);
-        }
-        if let Some(reason) = self.nobody_serves() {
+        if let Some(reason) = lost(self.wanted, self.facts.observed) {
             return give_up(self.rollout(), reason);
         }
         if let Ok(weights) = &self.seen.weights
@@ -353,23 +350,6 @@ impl OnTracks<'_> {
             (Err(reason), _) | (_, Standing::Pending(reason)) => Some(reason.clone()),
             _ => None,
         }
-    }
-
-    /// A track without a ready pod serves nobody, whatever its other pods are about to become.
-    fn nobody_serves(&self) -> Option<String> {
-        let dead = self.wanted.deployments.iter().find(|wanted| {
-            wanted.replicas.is_none_or(|replicas| replicas > 0)
-                && !self
-                    .facts
-                    .observed
-                    .deployments
-                    .iter()
-                    .any(|found| found.name == wanted.name && found.available > 0)
-        })?;
-        Some(format!(
-            "no pod of {} is available any more, and it has traffic",
-            dead.name
-        ))
     }
 
     /// Alarms that say nothing hold the rollout, once; then it goes back.
@@ -430,6 +410,36 @@ impl OnTracks<'_> {
             Routed::Served => self.pointing(self.traffic.from, || Decision::Restored),
         }
     }
+}
+
+/// Why what has traffic cannot keep it: its pods fail, or none of a Deployment's is there any more.
+fn lost(wanted: &Bundle, observed: &Observation) -> Option<String> {
+    match verdict(wanted, observed, Leaving::LeftAlone) {
+        Verdict::Failed(reason) => Some(reason),
+        Verdict::Passed | Verdict::Inconclusive(_) => nobody_serves(wanted, observed),
+    }
+}
+
+/// A track without a ready pod serves nobody, whatever its other pods are about to become.
+fn nobody_serves(wanted: &Bundle, observed: &Observation) -> Option<String> {
+    let serves = |wanted: &WorkloadBundle| {
+        let mut found = observed.deployments.iter();
+        found.any(|found| found.name == wanted.name && found.available > 0)
+    };
+    let has_pods = |wanted: &&WorkloadBundle| wanted.replicas.is_none_or(|replicas| replicas > 0);
+    let mut all = wanted.deployments.iter().filter(has_pods);
+    let dead = all.find(|wanted| !serves(wanted))?;
+    Some(format!(
+        "no pod of {} is available any more, and it has traffic",
+        dead.name
+    ))
+}
+
+/// Why a rollout that sleeps is to be woken: its release has traffic, and `wanted`, as it is to be where it has it, lost its
+/// pods. None where it is awake, and where it is well.
+pub fn lost_its_pods(rollout: &Rollout, wanted: &Bundle, observed: &Observation) -> Option<String> {
+    let sleeps = rollout.phase == Phase::Baking && rollout.promotion().is_some();
+    lost(wanted, observed).filter(|_| sleeps)
 }
 
 fn changed(weights: Weights) -> String {
