@@ -32,15 +32,9 @@ fn looked_at(router: &str) -> Options {
     }
 }
 
-/// The first revision in which a router asks for anything of a backend that has as many ready endpoints, and the last.
-fn asked(
-    history: &History,
-    kind: RouterKind,
-    router: &str,
-    backend: &str,
-    ready: usize,
-) -> Option<(u64, u64)> {
-    let mut found = history.moments.iter().filter(|moment| {
+/// The first revision in which a router asks for anything of a backend that has as many ready endpoints.
+fn asked(history: &History, kind: RouterKind, router: &str, backend: &str, ready: usize) -> Option<u64> {
+    let found = history.moments.iter().find(|moment| {
         let meant = moment
             .routers
             .iter()
@@ -48,8 +42,7 @@ fn asked(
         let mut shares = meant.flat_map(|one| &one.asked);
         shares.any(|share| share.backend == backend && share.percent > 0.0 && share.ready >= ready)
     });
-    let first = found.next()?.revision;
-    Some((first, found.last().map_or(first, |moment| moment.revision)))
+    found.map(|moment| moment.revision)
 }
 
 /// Two releases, back to the first, and one that fails its preview.
@@ -95,7 +88,7 @@ async fn walked(world: &World, ana: &Person, service: &Delivered, kinds: &[Route
             preview.digests()
         );
     }
-    let (shown, _) = asked(
+    let shown = asked(
         &happened,
         RouterKind::Service,
         &format!("{name}-preview"),
@@ -104,7 +97,7 @@ async fn walked(world: &World, ana: &Person, service: &Delivered, kinds: &[Route
     )
     .context("green was never previewed")?;
     for kind in kinds {
-        let (given, _) = asked(&happened, *kind, name, &green, 1).context("green never got anything")?;
+        let given = asked(&happened, *kind, name, &green, 1).context("green never got anything")?;
         ensure!(
             shown < given,
             "previewed at {shown}, and given traffic at {given}"

@@ -11,6 +11,8 @@ use crate::tracks::{Route, Standing, Track, TrackServices, Traffic, TrafficSeen,
 use crate::workload::{Observation, Verdict};
 use std::collections::BTreeMap;
 
+type Command = fn(&mut Environment) -> Said;
+
 fn canary() -> EnvironmentSpec {
     let step = |weight, pause| CanaryStep {
         weight,
@@ -147,7 +149,6 @@ fn ana_goes_on(environment: &mut Environment) -> Said {
 fn each_command_in_each_state() {
     let mut lines = Vec::new();
     for (name, environment) in states() {
-        type Command = fn(&mut Environment) -> Said;
         let commands: [(&str, Command); 4] = [
             ("pause", ana_pauses),
             ("resume", |environment| resume(environment, "ana", None, at(100))),
