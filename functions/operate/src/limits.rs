@@ -155,12 +155,12 @@ mod tests {
             hold("a\u{1b}[2J"),
             history(0),
             history(101),
-            json!({"command": "promote", "service": "a", "environment": "dev", "full": true, "reason": "x"}),
-            json!({"command": "promote", "service": "a", "environment": "dev", "release": 1, "full": true}),
-            json!({"command": "promote", "service": "a", "environment": "dev", "despite": ["x"]}),
-            json!({"command": "promote", "service": "a", "environment": "dev", "despite": [""], "reason": "x"}),
-            json!({"command": "promote", "service": "a", "environment": "dev", "release": 1, "despite": ["x"], "full": true, "reason": "x"}),
-            json!({"command": "pause", "service": "a", "environment": "dev", "reason": ""}),
+            json!({"command": "promote", "service": "mc-api", "environment": "dev", "full": true, "reason": "x"}),
+            json!({"command": "promote", "service": "mc-api", "environment": "dev", "release": 1, "full": true}),
+            json!({"command": "promote", "service": "mc-api", "environment": "dev", "despite": ["x"]}),
+            json!({"command": "promote", "service": "mc-api", "environment": "dev", "despite": [""], "reason": "x"}),
+            json!({"command": "promote", "service": "mc-api", "environment": "dev", "release": 1, "despite": ["x"], "full": true, "reason": "x"}),
+            json!({"command": "pause", "service": "mc-api", "environment": "dev", "reason": ""}),
         ]
         .into_iter()
         .map(|request| message(request).unwrap())

@@ -181,6 +181,18 @@ impl Here {
     }
 }
 
+/// The AWS CLI cuts times to whole seconds, and the alarm may have turned in the second that has begun.
+async fn next_second() -> Timestamp {
+    let begun = Timestamp::now().as_second();
+    loop {
+        let now = Timestamp::now();
+        if now.as_second() > begun {
+            return now;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_canary_raises_an_alarm_of_its_own() {
     let here = Here::new("metrics").await;
@@ -192,7 +204,7 @@ async fn a_bad_canary_raises_an_alarm_of_its_own() {
     here.cloudwatch(&["put-composite-alarm", "--alarm-name", &any, "--alarm-rule", &rule]);
     here.shift(100, 0).await;
     here.until(&green, "OK").await;
-    let shifted = Timestamp::now();
+    let shifted = next_second().await;
     here.shift(90, 10).await;
     for alarm in [&green, &whole, &any] {
         here.until(alarm, "ALARM").await;
