@@ -171,6 +171,12 @@ mod tests {
         Field `reason` has a line break or another control character; right would be 1 to 500 characters on one line.
         Field `limit` is 0; right would be 1 to 100.
         Field `limit` is 101; right would be 1 to 100.
+        Field `full` is without `release`: right would be the release that is being rolled out.
+        Field `full` is without `reason`: right would be why the rest of its steps is left out.
+        Field `despite` is without `reason`: right would be why it goes forward all the same.
+        Field `despite` is empty; right would be 1 to 255 characters on one line.
+        Field `full` and `despite` are two wishes: right would be one after the other.
+        Field `reason` is empty; right would be 1 to 500 characters on one line.
         ");
     }
 }
