@@ -72,7 +72,7 @@ pub struct Environment {
     /// The alarms of what is rolled out or watched, by name, as they were last looked at.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub alarms: BTreeMap<String, Noted>,
-    /// The last finished or running rollback since the last completed promotion; a release that had traffic, failed, and was
+    /// The last finished or running rollback since the last completed promotion; a release that had traffic on a track, failed, and was
     /// restored counts as one.
     #[serde(default)]
     pub last_rollback: Option<LastRollback>,

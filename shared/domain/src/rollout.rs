@@ -407,9 +407,12 @@ pub fn complete(
     })
 }
 
-/// A release that had traffic and failed was left by this. Who calls for a rollback just then means that release, and not the
-/// one that is back.
+/// A release that had traffic on a track and failed was left by this. Who calls for a rollback just then means that release, and
+/// not the one that is back. In place nobody is sure of what had traffic: there a call brings back what was before what is live.
 fn came_back(environment: &mut Environment, rollout: &Rollout, now: Timestamp) {
+    if rollout.traffic.is_none() {
+        return;
+    }
     let leaving = match (&rollout.kind, rollout.phase) {
         (RolloutKind::Promotion { .. }, Phase::Restored) if rollout.exposed_at().is_some() => rollout.release,
         (
