@@ -7,12 +7,12 @@ use jiff::Timestamp;
 use sluice_cluster::{ClusterError, Clusters, Namespace};
 use sluice_domain::api::{RollbackAnswer, RollbackOutcome};
 use sluice_domain::bundle::Bundle;
-use sluice_domain::environment::{Completed, Environment, LastRollback, RolloutKind};
+use sluice_domain::environment::{Completed, Environment, LastRollback, Rollout, RolloutKind};
 use sluice_domain::ids::{ExecutionName, Fence, ReleaseNumber};
 use sluice_domain::promotion::{Promotion, PromotionState};
 use sluice_domain::rollback::{self, Beginning, Call, Course};
 use sluice_domain::rollout::bundle_of;
-use sluice_domain::tracks::{Track, Traffic, placed};
+use sluice_domain::tracks::{Traffic, everywhere, placed};
 use sluice_domain::workload::WorkloadRef;
 use sluice_executions::{ExecutionStatus, Kind};
 use sluice_lambda::Failure;
@@ -279,27 +279,22 @@ async fn highest_fence(
     bundle: &Bundle,
     traffic: Option<&Traffic>,
 ) -> Result<Fence, ClusterError> {
-    if bundle.helm.is_some() {
-        // No object of helm's carries one.
-        return Ok(namespace.helm_fence().await?.unwrap_or_default());
-    }
-    let mut asked = WorkloadRef::all_of(bundle);
     let Some(traffic) = traffic else {
+        if bundle.helm.is_some() {
+            // No object of helm's carries one.
+            return Ok(namespace.helm_fence().await?.unwrap_or_default());
+        }
+        let asked = WorkloadRef::all_of(bundle);
         return Ok(namespace.observe(&asked).await?.highest_fence);
     };
-    for track in [Track::Blue, Track::Green] {
-        asked.extend(
-            bundle
-                .deployments
-                .iter()
-                .map(|one| WorkloadRef::deployment(track.of(&one.name))),
-        );
-    }
-    let (observed, router) = tokio::try_join!(
+    let asked = everywhere(bundle);
+    let (observed, router, helm) = tokio::try_join!(
         namespace.observe(&asked),
-        namespace.router(&traffic.route.router, &traffic.route.services)
+        namespace.router(&traffic.route.router, &traffic.route.services),
+        namespace.helm_fence()
     )?;
-    Ok(observed.highest_fence.max(router.fence).max(router.root_fence))
+    let highest = observed.highest_fence.max(router.fence).max(router.root_fence);
+    Ok(highest.max(helm.unwrap_or_default()))
 }
 
 fn with_note(reason: Option<String>, note: Option<String>) -> Option<String> {
@@ -372,7 +367,7 @@ async fn follow(backends: &Backends, begun: Begun) -> Result<RollbackAnswer, Fai
         return Ok(answer);
     };
     if let Some((namespace, bundle)) = written
-        && let Err(error) = write(&namespace, &bundle, rollout.fence).await
+        && let Err(error) = write(&namespace, &bundle, &environment, rollout).await
     {
         tracing::warn!(%error, execution = %rollout.owner, "the cluster was not written; the execution goes on");
     }
@@ -392,11 +387,22 @@ async fn follow(backends: &Backends, begun: Begun) -> Result<RollbackAnswer, Fai
 }
 
 /// What of a rollback is written at once: everything; of helm's the fence, which ends whatever helm still runs there.
-async fn write(namespace: &Namespace, bundle: &Bundle, fence: Fence) -> Result<(), ClusterError> {
-    match bundle.helm {
-        Some(_) => namespace.write_helm_fence(fence).await,
-        None => namespace.apply(bundle, fence).await.map(drop),
+async fn write(
+    namespace: &Namespace,
+    bundle: &Bundle,
+    environment: &Environment,
+    rollout: &Rollout,
+) -> Result<(), ClusterError> {
+    let on_tracks = environment.tracks.as_ref().is_some_and(|tracks| tracks.by_helm);
+    if bundle.helm.is_some() || on_tracks {
+        namespace.write_helm_fence(rollout.fence).await?;
     }
+    // A release that still is on its track is only sized.
+    let sized = rollout.traffic.as_ref().is_some_and(|traffic| !traffic.by_helm);
+    if bundle.helm.is_none() || sized {
+        namespace.apply(bundle, rollout.fence).await?;
+    }
+    Ok(())
 }
 
 /// The fence in a rollback's name: its input says the same, also when a later decision raised the fence.

@@ -2,4 +2,5 @@
 //! the cluster.
 
 mod canary;
+mod helm;
 mod service;

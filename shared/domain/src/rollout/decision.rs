@@ -2,7 +2,7 @@
 
 mod on_tracks;
 
-pub use on_tracks::{sleeps, stage_of};
+pub use on_tracks::{awaits_helm, sleeps, stage_of};
 
 use crate::bundle::Bundle;
 use crate::check::{Stage, Standing, is_helms, standing};

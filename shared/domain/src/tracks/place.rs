@@ -1,6 +1,8 @@
 //! What a phase of a rollout on tracks wants in the cluster, and where.
 
-use super::{RenderFault, TRACK_LABEL, Track, Traffic, on_track, pointed, pointing, schedule, sized};
+use super::{
+    RenderFault, TRACK_LABEL, Track, Traffic, charted, on_track, pointed, pointing, schedule, sized,
+};
 use crate::bundle::Bundle;
 use crate::environment::{Phase, Rollout};
 use crate::ids::Fence;
@@ -36,6 +38,13 @@ pub fn placed(rollout: &Rollout, spec: &EnvironmentSpec, bundle: Bundle) -> Resu
     };
     let without_pods =
         !bundle.deployments.is_empty() && bundle.deployments.iter().all(|one| one.replicas == Some(0));
+    if without_pods && bundle.is_charted() {
+        // Nothing was there before: helm takes the track's release away.
+        let mut gone = on_track(&bundle, track)?;
+        gone.deployments.clear();
+        gone.objects.clear();
+        return Ok(gone);
+    }
     if without_pods {
         return Ok(on_track(&bundle, track)?.scaled_to_zero());
     }
@@ -67,6 +76,9 @@ fn on_its_track(
     track: Track,
     weight: u32,
 ) -> Result<Bundle, RenderFault> {
+    if bundle.is_charted() {
+        return charted::on_its_track(bundle, traffic, track, weight);
+    }
     let mut placed = sized(&on_track(bundle, track)?, track, &traffic.full, weight);
     // A router names the Services of both tracks always, and refuses one that is not there. One that is there is another
     // release's, and may have traffic: its ports stay its own.
@@ -107,11 +119,16 @@ pub fn cold(bundle: &Bundle, place: Option<Track>) -> Result<Bundle, RenderFault
     // The rest stays: it costs nothing, and the next release finds it.
     cold.objects.clear();
     cold.config_maps.clear();
+    // Also helm's release stays: it is what the pods are brought up of again.
+    cold.helm = None;
     Ok(cold)
 }
 
 /// The Service by which people and checks reach the release before it has any traffic.
 fn preview(bundle: &Bundle, traffic: &Traffic, track: Track) -> Option<Value> {
+    if let Some(service) = charted::preview(bundle, track, &traffic.route.services.preview()) {
+        return Some(service);
+    }
     let of_track = track.of(&traffic.route.services.root);
     let rendered = on_track(bundle, track).ok()?;
     let mut service = rendered.objects.into_iter().find(|object| {
