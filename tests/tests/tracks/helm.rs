@@ -115,7 +115,7 @@ async fn a_first_chart_that_fails_is_taken_away_and_the_next_one_comes_to_its_pl
     service.push(&bad, &["0000001"]).await?;
     let failed = until_state(&ana, name, "dev", 1, "failed").await?;
     ensure!(failed.to_string().contains("no database"), "{failed}");
-    let left = service.helm("dev", &["list", "--all", "--short"]).await?.well()?;
+    let left = service.helm("dev", &["list", "--short"]).await?.well()?;
     ensure!(left.trim().is_empty(), "helm still has {left}");
     let second = service.deliver(&ana, 2).await?;
     assert_pointed(&service, "blue").await?;
@@ -215,7 +215,7 @@ async fn a_chart_that_cannot_be_there_twice_is_refused_with_everything_that_it_l
     for lack in lacks {
         ensure!(reason.contains(lack), "{reason}");
     }
-    let left = service.helm("dev", &["list", "--all", "--short"]).await?.well()?;
+    let left = service.helm("dev", &["list", "--short"]).await?.well()?;
     ensure!(left.trim().is_empty(), "helm has {left}");
     // And a plan says the same
     ensure!(!releases(&ana, name).await?.is_empty());
