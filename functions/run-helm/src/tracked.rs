@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use sluice_domain::bundle::{Baseline, Bundle, HelmBundle};
 use sluice_domain::difference::Difference;
 use sluice_domain::environment::Environment;
-use sluice_domain::helm::{documents, present, workloads};
+use sluice_domain::helm::{HelmRevision, documents, present, workloads};
 use sluice_domain::pipeline::{EnvironmentPackage, HelmWorkload};
 use sluice_domain::plan::{capture_bundle, config_names};
 use sluice_domain::release::Release;
@@ -119,6 +119,8 @@ pub(crate) async fn ask(
         root: there.root.as_ref(),
         before: &there.before,
         adopts: there.adopts,
+        idle,
+        live: &there.live,
     });
     let target = target.map_err(|lacks| Failure::refused(lacks.to_string()))?;
     let original = if there.adopts {
@@ -154,6 +156,8 @@ struct There {
     before: Vec<Value>,
     /// Whether that one has the traffic.
     adopts: bool,
+    /// The objects of the live track's Helm release.
+    live: Vec<Value>,
 }
 
 impl There {
@@ -165,23 +169,16 @@ impl There {
             .as_ref()
             .is_some_and(|tracks| tracks.live.is_some());
         let revisions = asking.place.revisions(&site.release_name()).await?;
-        let before = match present(&revisions) {
-            Some(present) => {
-                documents(&present.manifest).map_err(|fault| Failure::refused(fault.to_string()))?
-            }
-            None => Vec::new(),
-        };
-        let kept = match &site.environment.live {
-            Some(live) if tracked => tools
-                .backends
-                .table
-                .bundle(&live.bundle)
-                .await?
-                .objects
-                .into_iter()
-                .next(),
+        let before = objects_of(&revisions)?;
+        let on_track = match &site.environment.live {
+            Some(live) if tracked => Some(tools.backends.table.bundle(&live.bundle).await?),
             _ => None,
         };
+        let live = match live_release(site, on_track.as_ref()) {
+            Some(name) => objects_of(&asking.place.revisions(name).await?)?,
+            None => Vec::new(),
+        };
+        let kept = on_track.and_then(|bundle| bundle.objects.into_iter().next());
         let image = asking.release.image();
         let name = tracks::root_of(rendered, &image, site.spec.strategy.service());
         let root = match (kept, name) {
@@ -196,8 +193,25 @@ impl There {
             root,
             adopts: !tracked && !before.is_empty(),
             before,
+            live,
         })
     }
+}
+
+/// The objects of what runs of a Helm release.
+fn objects_of(revisions: &[HelmRevision]) -> Result<Vec<Value>, Failure> {
+    let manifest = present(revisions).map(|present| documents(&present.manifest));
+    let objects = manifest.transpose();
+    Ok(objects
+        .map_err(|fault| Failure::refused(fault.to_string()))?
+        .unwrap_or_default())
+}
+
+/// The Helm release of the live track.
+fn live_release<'b>(site: &Site<'_>, live: Option<&'b Bundle>) -> Option<&'b str> {
+    let track = site.environment.tracks.as_ref()?.live?;
+    let own = live?.helm.as_ref()?.tracks.get(&track)?;
+    Some(own.release.as_str())
 }
 
 /// What was there before tracks as it is now, with the Service that is pointed back at it.

@@ -49,6 +49,11 @@ pub struct Charts<'a> {
     pub before: &'a [Value],
     /// Whether that release has the traffic now.
     pub adopts: bool,
+    /// The track that the release comes to.
+    pub idle: Track,
+    /// The objects of the Helm release of the other track, as they are there; none where it has no traffic. An earlier chart
+    /// may have rendered them.
+    pub live: &'a [Value],
 }
 
 /// The name of the Service by which the workload is known: the one that the strategy names, or the one without its track that

@@ -84,6 +84,7 @@ struct Case {
     root: Option<Value>,
     before: Vec<Value>,
     adopts: bool,
+    live: Vec<Value>,
 }
 
 const ALONE: Case = Case {
@@ -91,6 +92,7 @@ const ALONE: Case = Case {
     root: None,
     before: Vec::new(),
     adopts: false,
+    live: Vec::new(),
 };
 
 fn judged(tracks: &BTreeMap<Track, Rendered>, case: &Case) -> Result<Bundle, Lacks> {
@@ -103,6 +105,8 @@ fn judged(tracks: &BTreeMap<Track, Rendered>, case: &Case) -> Result<Bundle, Lac
         root: case.root.as_ref(),
         before: &case.before,
         adopts: case.adopts,
+        idle: Track::Blue,
+        live: &case.live,
     })
 }
 
@@ -271,7 +275,7 @@ fn edited(edit: fn(Track, &mut Vec<Value>)) -> BTreeMap<Track, Rendered> {
 #[test]
 fn what_a_chart_lacks() {
     type Edit = fn(Track, &mut Vec<Value>);
-    let cases: [(&str, Edit, Case); 14] = [
+    let cases: [(&str, Edit, Case); 15] = [
         ("nothing", |_, _| {}, ALONE),
         (
             "names that follow nothing",
@@ -370,6 +374,24 @@ fn what_a_chart_lacks() {
                     service("web", json!({"app": "old"})),
                 ],
                 adopts: true,
+                ..ALONE
+            },
+        ),
+        (
+            "the live track is of a chart before",
+            |_, all| {
+                let labels = json!({"app.kubernetes.io/instance": "mc-api-blue", "old": "yes", "app.kubernetes.io/name": "api"});
+                *all[1].pointer_mut("/spec/template/metadata/labels").unwrap() = labels;
+            },
+            Case {
+                live: vec![
+                    deployment(
+                        "mc-api-green",
+                        &json!({"app.kubernetes.io/name": "api", "old": "yes"}),
+                        "api:1",
+                    ),
+                    service("mc-api-green", json!({"old": "yes"})),
+                ],
                 ..ALONE
             },
         ),

@@ -382,16 +382,23 @@ impl<'a> Looking<'a> {
     /// Nothing that was there before selects a track's pods: they would get its traffic before their time.
     fn selectors_before(&mut self) {
         let root = self.charts.root.filter(|_| self.charts.adopts);
-        let before: Vec<&'a Value> = self.charts.before.iter().chain(root).collect();
-        for object in before {
+        let there: Vec<&'a Value> = self
+            .charts
+            .before
+            .iter()
+            .chain(self.charts.live)
+            .chain(root)
+            .collect();
+        self.selects_there();
+        for object in there {
             if kind_of(object) == "NetworkPolicy" {
                 continue;
             }
             let Some((field, selector)) = selecting(object) else {
                 continue;
             };
-            let blue = pods(self.objects(Track::Blue));
-            let met: Vec<&str> = blue
+            let own = pods(self.objects(self.charts.idle));
+            let met: Vec<&str> = own
                 .iter()
                 .filter(|pods| selector.matches(pods.labels))
                 .map(|pods| pods.name)
@@ -406,6 +413,37 @@ impl<'a> Looking<'a> {
             );
             let right = format!(
                 "a chart that takes one of these labels of its pods from {}",
+                self.labelling()
+            );
+            self.lack(label(object), field, problem, right);
+        }
+    }
+
+    /// Nor does the track select anything that is there.
+    fn selects_there(&mut self) {
+        let there: Vec<Pods<'a>> = pods(self.charts.before)
+            .into_iter()
+            .chain(pods(self.charts.live))
+            .collect();
+        for object in self.objects(self.charts.idle) {
+            let Some((field, selector)) = selecting(object) else {
+                continue;
+            };
+            let met: Vec<&str> = there
+                .iter()
+                .filter(|pods| selector.matches(pods.labels))
+                .map(|pods| pods.name)
+                .collect();
+            if met.is_empty() {
+                continue;
+            }
+            let problem = format!(
+                "({}) matches the pods of Deployment {}, which are there already",
+                selected(object),
+                met.join(", ")
+            );
+            let right = format!(
+                "a chart that puts a label of the track into it and into the pods' labels, from {}",
                 self.labelling()
             );
             self.lack(label(object), field, problem, right);
