@@ -116,6 +116,7 @@ pub fn on_tracks(phase: Phase) -> EnvironmentStatus {
         release: Some(ReleaseNumber(release)),
         state,
         weight,
+        pods: Some(if weight > 50 { 8 } else { 1 }),
         warm_until: None,
     };
     let mut moving = activity("promotion", Some(43), phase);
@@ -187,6 +188,7 @@ pub fn watched(held_until: Option<i64>) -> EnvironmentStatus {
             release: Some(ReleaseNumber(42)),
             state: TrackState::Warm,
             weight: 0,
+            pods: Some(8),
             warm_until: Some(at(held_until.unwrap_or(1_800))),
         },
         TrackStatus {
@@ -194,6 +196,7 @@ pub fn watched(held_until: Option<i64>) -> EnvironmentStatus {
             release: Some(ReleaseNumber(43)),
             state: TrackState::Live,
             weight: 100,
+            pods: None,
             warm_until: None,
         },
     ];

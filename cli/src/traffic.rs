@@ -1,6 +1,6 @@
 //! Tracks and alarms of an environment, below the table of `sluice status`.
 
-use crate::text::{ago, left, plain_line, release, wrapped};
+use crate::text::{ago, count, left, plain_line, release, wrapped};
 use jiff::Timestamp;
 use owo_colors::OwoColorize;
 use sluice_domain::alarm::AlarmState;
@@ -34,10 +34,14 @@ fn track_line(track: &TrackStatus, now: Timestamp) -> String {
         .warm_until
         .map(|until| format!(", {}", left(until, now)))
         .unwrap_or_default();
+    let pods = track
+        .pods
+        .map(|pods| format!(", {}", count(u64::from(pods), "pod", "pods")));
     format!(
-        "{place:<6} {:>3} %  {}, {state}{warm}",
+        "{place:<6} {:>3} %  {}, {state}{}{warm}",
         track.weight,
-        release(track.release)
+        release(track.release),
+        pods.unwrap_or_default()
     )
 }
 

@@ -76,7 +76,7 @@ fn traffic_text(activity: &Activity, traffic: &TrafficStatus, now: Timestamp) ->
 
 /// Whether a baked part waits for a person.
 fn waits(activity: &Activity, traffic: &TrafficStatus, now: Timestamp) -> bool {
-    activity.phase == Phase::Baking && !traffic.bake_until.is_some_and(|until| now < until)
+    activity.phase == Phase::Baking && traffic.bake_until.is_none_or(|until| now >= until)
 }
 
 fn bake_text(activity: &Activity, traffic: &TrafficStatus, now: Timestamp) -> String {

@@ -296,6 +296,18 @@ def alarm_faults(template: dict) -> list[str]:
     ]
 
 
+def metric_faults(source: str, functions: str) -> list[str]:
+    """A metric that is named, and that no function counts, is a graph that stays empty. `functions`: their code."""
+    named = [pair for pair in re.findall(r'Self::(\w+) => "(\w+)",', source) if pair[1] not in ("Seconds", "Percent")]
+    measures = {"TrackWeight": r"Metrics::StandardOutput\.weights\("}
+    faults = [
+        f"{name} is counted by no function"
+        for variant, name in sorted(named)
+        if not re.search(measures.get(variant, rf"Metric::{variant}\b"), functions)
+    ]
+    return faults if named else ["no metric is named"]
+
+
 def dashboard_faults(template: dict, source: str) -> list[str]:
     """CloudWatch takes any dashboard, and shows nothing where a name is wrong. `source`: the code that names our metrics."""
     faults, known = [], set(re.findall(r'Self::\w+ => "(\w+)",', source)) - {"Seconds", "Percent"}
@@ -320,6 +332,11 @@ def dashboard_faults(template: dict, source: str) -> list[str]:
         faults += [f"{name} shows {metric}, which nothing measures" for metric in sorted(seen - known)]
         faults += [f"{name} does not show {metric}" for metric in sorted(known - seen)]
     return faults
+
+
+def function_sources() -> str:
+    """The code of every function."""
+    return "\n".join(path.read_text() for path in sorted(ROOT.glob("functions/*/src/**/*.rs")))
 
 
 def parameter_faults(template: dict) -> list[str]:
@@ -393,7 +410,8 @@ def main() -> None:
     faults = permission_faults(processed(template, EVERYTHING | {"RepositoryArns": "", "ClusterArns": ""}), page)
     for check in (table_faults, delivery_faults, function_faults, machine_faults, helm_faults, alarm_faults):
         faults += check(usual)
-    faults += dashboard_faults(usual, (ROOT / "shared/lambda/src/metrics.rs").read_text())
+    source = (ROOT / "shared/lambda/src/metrics.rs").read_text()
+    faults += dashboard_faults(usual, source) + metric_faults(source, function_sources())
     finish("template", faults + parameter_faults(template) + crate_faults(template))
 
 

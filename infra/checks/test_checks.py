@@ -132,6 +132,19 @@ class Template(unittest.TestCase):
         self.resources["Dashboard"]["Properties"]["DashboardBody"] = body
         self.assertEqual(self.faults(lambda one: template.dashboard_faults(one, source)), [])
 
+    def test_a_metric_that_nobody_counts(self):
+        source, functions = (ROOT / "shared/lambda/src/metrics.rs").read_text(), template.function_sources()
+        self.assertEqual(template.metric_faults(source, functions), [])
+        for code, fault in (
+            ("Metrics::StandardOutput.weights(", "TrackWeight is counted by no function"),
+            ("Metric::Releases", "Releases is counted by no function"),
+            ("Metric::Stuck", "Stuck is counted by no function"),
+        ):
+            with self.subTest(fault):
+                self.assertIn(code, functions)
+                self.assertEqual(template.metric_faults(source, functions.replace(code, "nothing(")), [fault])
+        self.assertEqual(template.metric_faults("", functions), ["no metric is named"])
+
     def test_versions_that_are_thrown_away(self):
         del self.resources["TakeLease"]["UpdateReplacePolicy"]
         self.assert_fault(template.machine_faults, "must be kept")

@@ -47,6 +47,10 @@ pub struct Options {
     pub config: String,
     /// Whether its manifests have a Service of its name.
     pub exposed: bool,
+    /// Whether its Deployment is one that somebody else made, which the pipeline only names.
+    pub adopted: bool,
+    /// More manifests, as YAML documents.
+    pub manifests: String,
     /// Where its images are pushed; none: a repository of its own name.
     pub repository: Option<String>,
     /// The chart that delivers it; none: manifests of its own.
@@ -91,6 +95,8 @@ impl Default for Options {
             timeout,
             config,
             exposed: false,
+            adopted: false,
+            manifests: String::new(),
             repository: None,
             helm: None,
             environment: String::new(),
@@ -187,6 +193,9 @@ impl Delivered {
                 format!("[workload.helm]\n{}", chart.workload)
             }
             Some(chart) => format!("[workload.helm]\nchart = \"chart\"\n{}", chart.workload),
+            None if options.adopted => {
+                format!("[workload.deployment]\nnames = [\"{name}\"]\ncontainer = \"api\"\n")
+            }
             None => {
                 "[workload.deployment]\nmanifests = [\"manifests.yaml\"]\ncontainer = \"api\"\n".to_owned()
             }
@@ -227,7 +236,8 @@ impl Delivered {
         text + "[people.ana]\niam = \"role/sso-ana\"\n[people.ben]\niam = \"role/sso-ben\"\n"
     }
 
-    fn manifests(&self, options: &Options) -> String {
+    /// Its manifests, as they are packaged.
+    pub fn manifests(&self, options: &Options) -> String {
         let (name, Options { replicas, config, .. }) = (&self.name, options);
         let exposed = if options.exposed {
             format!(
@@ -242,7 +252,7 @@ impl Delivered {
              selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    \
              spec:\n      containers:\n      - name: api\n        envFrom: [{{configMapRef: {{name: {name}-config}}}}]\n"
         );
-        workload + &exposed
+        workload + &exposed + &options.manifests
     }
 
     /// The namespace of an environment, with all rights.

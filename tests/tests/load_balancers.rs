@@ -9,6 +9,7 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, Uri};
 use axum::routing::post;
 use serde_json::Value;
+use sluice_aws::AwsPlace;
 use sluice_domain::router::{ListenerRule, Target};
 use sluice_load_balancers::{LoadBalancers, LoadBalancersError};
 use sluice_local::Environment;
@@ -49,10 +50,10 @@ fn text(value: &Value, pointer: &str) -> String {
     value.pointer(pointer).unwrap().as_str().unwrap().to_owned()
 }
 
-/// A load balancer with one listener and one rule, and target groups as the controller tags them. The local AWS drops the
-/// weights of a forward action, so that the rule has one target group; weights are read from the stand-in below.
+/// A load balancer with one listener and one rule, and target groups as the controller tags them.
 struct Made {
     arn: String,
+    listener: String,
     hostname: String,
     groups: BTreeMap<String, String>,
 }
@@ -126,7 +127,10 @@ async fn make(local: &Environment, name: &str) -> Made {
         ],
     )
     .await;
-    let actions = format!("Type=forward,TargetGroupArn={}", groups["api-blue"]);
+    let actions = format!(
+        "Type=forward,ForwardConfig={{TargetGroups=[{{TargetGroupArn={},Weight=3}},{{TargetGroupArn={},Weight=0}}]}}",
+        groups["api-blue"], groups["api"]
+    );
     let listener = text(&listener, "/Listeners/0/ListenerArn");
     elbv2(
         local,
@@ -156,6 +160,7 @@ async fn make(local: &Environment, name: &str) -> Made {
     .await;
     Made {
         arn,
+        listener,
         hostname: text(&load_balancer, "/LoadBalancers/0/DNSName"),
         groups,
     }
@@ -174,7 +179,12 @@ async fn rules_and_health_of_an_ingress_are_read() {
     let test = async {
         let reader = reader(&local.endpoint, &local.region);
         let found = reader
-            .read(CLUSTER, "production/front", &made.hostname.to_uppercase())
+            .read(
+                &AwsPlace::default(),
+                CLUSTER,
+                "production/front",
+                &made.hostname.to_uppercase(),
+            )
             .await
             .unwrap()
             .unwrap();
@@ -182,7 +192,7 @@ async fn rules_and_health_of_an_ingress_are_read() {
         let group = |service: &str| made.groups[service].clone();
         let ours = ListenerRule {
             name: "port 8080, priority 1".to_owned(),
-            weights: [(group("api-blue"), 1)].into(),
+            weights: [(group("api-blue"), 3), (group("api"), 0)].into(),
         };
         let default = ListenerRule {
             name: "port 8080, priority default".to_owned(),
@@ -194,7 +204,9 @@ async fn rules_and_health_of_an_ingress_are_read() {
             "{found:?}"
         );
         // Those that no rule names, and another Ingress's, are left out.
-        let [blue] = found.target_groups.as_slice() else {
+        let mut groups = found.target_groups.clone();
+        groups.retain(|one| one.arn != group("api"));
+        let [blue] = groups.as_slice() else {
             panic!("{found:?}");
         };
         assert_eq!(
@@ -204,26 +216,38 @@ async fn rules_and_health_of_an_ingress_are_read() {
         assert_eq!(blue.resource.as_deref(), Some("production/front-api-blue:80"));
         let target = Target {
             id: "10.0.0.1:8080".to_owned(),
-            state: "healthy".to_owned(),
-            reason: None,
+            // Nobody has said here what its health check would find.
+            state: "initial".to_owned(),
+            reason: Some("Elb.RegistrationInProgress".to_owned()),
         };
         assert_eq!(blue.targets, [target]);
 
         let other = reader
-            .read("another-cluster", "production/front", &made.hostname)
+            .read(
+                &AwsPlace::default(),
+                "another-cluster",
+                "production/front",
+                &made.hostname,
+            )
             .await
             .unwrap()
             .unwrap();
         assert_eq!(other.target_groups, []);
         assert_eq!(
             reader
-                .read(CLUSTER, "production/front", "gone.elb.amazonaws.com")
+                .read(
+                    &AwsPlace::default(),
+                    CLUSTER,
+                    "production/front",
+                    "gone.elb.amazonaws.com"
+                )
                 .await
                 .unwrap(),
             None
         );
     };
     let cleanup = async {
+        elbv2(&local, &["delete-listener", "--listener-arn", &made.listener]).await;
         elbv2(
             &local,
             &["delete-load-balancer", "--load-balancer-arn", &made.arn],
@@ -328,7 +352,7 @@ async fn every_page_is_read() {
     let asked = Asked::default();
     let endpoint = served(Router::new().route("/", post(in_pages)).with_state(asked.clone())).await;
     let found = reader(&endpoint, "us-east-1")
-        .read(CLUSTER, "production/front", "ours")
+        .read(&AwsPlace::default(), CLUSTER, "production/front", "ours")
         .await
         .unwrap()
         .unwrap();
@@ -355,7 +379,7 @@ async fn a_denial_names_the_permission() {
     };
     let endpoint = served(Router::new().route("/", post(denied))).await;
     let told = reader(&endpoint, "us-east-1")
-        .read(CLUSTER, "production/front", "ours")
+        .read(&AwsPlace::default(), CLUSTER, "production/front", "ours")
         .await
         .unwrap_err();
     assert!(matches!(told, LoadBalancersError::Denied { .. }), "{told:?}");

@@ -29,7 +29,7 @@ pub struct Change {
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum What {
     /// A holder of the lease began, or is further.
-    UnderWay(Activity),
+    UnderWay(Box<Activity>),
     /// A promotion entered the queue, or waits for something else.
     Waiting(WaitingStatus),
     /// A release is watched from now on, or its watch is held.

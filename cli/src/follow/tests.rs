@@ -253,7 +253,7 @@ fn a_rollback_is_over_when_what_it_brought_back_runs() {
 #[test]
 fn every_change_has_a_sentence_and_survives_json() {
     let changes = [
-        What::UnderWay(activity("restore", None, Phase::Restoring)),
+        What::UnderWay(Box::new(activity("restore", None, Phase::Restoring))),
         What::Waiting(waiting(43, PromotionState::Wanted)),
         What::Live {
             release: Some(ReleaseNumber(43)),

@@ -76,7 +76,7 @@ fn compare(
         .as_ref()
         .filter(|activity| !is_known(before, activity))
     {
-        changed(What::UnderWay(activity.clone()));
+        changed(What::UnderWay(Box::new(activity.clone())));
     }
     for waiting in after
         .waiting

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use sluice_alarms::Alarms;
-use sluice_domain::alarm::{RequestsSeen, Window, judge, standing_before};
+use sluice_domain::alarm::{AlarmsSeen, RequestsSeen, Window, judge, standing_before};
 use sluice_domain::environment::{Phase, Rollout};
 use sluice_domain::pipeline::{EnvironmentSpec, Strategy};
 use sluice_domain::tracks::{Track, Traffic};
@@ -10,13 +10,13 @@ use sluice_domain::workload::Verdict;
 use sluice_watching::place_of;
 
 /// Before the first traffic: what stands in ALARM and could not blame the release. At the end of a bake: what they say of it.
-/// None where they are not asked.
+/// None where they are not asked. With it, what was seen of them.
 pub(crate) async fn said(
     alarms: &Alarms,
     rollout: &Rollout,
     spec: &EnvironmentSpec,
     now: Timestamp,
-) -> Option<Verdict> {
+) -> Option<(Verdict, AlarmsSeen)> {
     if spec.alarms.is_empty() || rollout.promotion().is_none() {
         return None;
     }
@@ -37,9 +37,10 @@ fn is_over(traffic: &Traffic, now: Timestamp) -> bool {
     traffic.hurry.is_some() || traffic.bake_until.is_none_or(|until| now >= until)
 }
 
-async fn before(alarms: &Alarms, rollout: &Rollout, spec: &EnvironmentSpec) -> Verdict {
+async fn before(alarms: &Alarms, rollout: &Rollout, spec: &EnvironmentSpec) -> (Verdict, AlarmsSeen) {
     let seen = alarms.states(&place_of(spec), &spec.alarms).await;
-    standing_before(&spec.alarms, &seen, &rollout.despite).map_or(Verdict::Passed, Verdict::Inconclusive)
+    let standing = standing_before(&spec.alarms, &seen, &rollout.despite);
+    (standing.map_or(Verdict::Passed, Verdict::Inconclusive), seen)
 }
 
 async fn at_the_end(
@@ -48,20 +49,20 @@ async fn at_the_end(
     traffic: &Traffic,
     spec: &EnvironmentSpec,
     now: Timestamp,
-) -> Verdict {
+) -> (Verdict, AlarmsSeen) {
     // What turned in an earlier stage blames the release too.
     let shifted_at = traffic.first_shift.unwrap_or(rollout.started_at);
     let place = place_of(spec);
     let seen = alarms.look(&place, &spec.alarms, shifted_at).await;
     let requests = requests(alarms, traffic, spec, now).await;
-    judge(
+    let judgement = judge(
         &spec.alarms,
         &seen,
         requests.as_ref(),
         Window { shifted_at, now },
         &rollout.despite,
-    )
-    .verdict
+    );
+    (judgement.verdict, seen)
 }
 
 async fn requests(

@@ -2,16 +2,16 @@
 
 use crate::begin::{begin, begin_helm};
 use crate::checks;
+use crate::outside::Outside;
 use crate::scene::{Scene, in_place};
 use crate::traffic;
 use jiff::{SignedDuration, Timestamp};
-use sluice_alarms::Alarms;
-use sluice_cluster::Clusters;
 use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Phase, Wanted};
 use sluice_domain::ledger::Record;
 use sluice_domain::plan::capture_bundle;
 use sluice_domain::rollout::{self, Decision, bundle_of, decide};
+use sluice_domain::seen;
 use sluice_domain::wire::{Next, NextState, Step};
 use sluice_lambda::{About, Failure, Metric, Metrics};
 use sluice_table::Transaction;
@@ -28,8 +28,7 @@ const SOON: u64 = 2;
 /// Does the next step of the execution's rollout.
 pub async fn handle(
     backends: &Backends,
-    clusters: &Clusters,
-    alarms: &Alarms,
+    outside: &Outside,
     step: Step,
     now: Timestamp,
 ) -> Result<Next, Failure> {
@@ -38,7 +37,7 @@ pub async fn handle(
         // Each look is a decision of its own, at its own time.
         let passed = SignedDuration::try_from(started.elapsed()).unwrap_or_default();
         let now = now.saturating_add(passed).unwrap_or(now);
-        let next = racing(|| advance(backends, clusters, alarms, &step, now)).await?;
+        let next = racing(|| advance(backends, outside, &step, now)).await?;
         if next.next != NextState::Look || next.seconds > SOON || started.elapsed() > HERE {
             return Ok(next);
         }
@@ -48,12 +47,11 @@ pub async fn handle(
 
 async fn advance(
     backends: &Backends,
-    clusters: &Clusters,
-    alarms: &Alarms,
+    outside: &Outside,
     step: &Step,
     now: Timestamp,
 ) -> Result<Next, Failure> {
-    let scene = Scene::load(backends, clusters, alarms, step, now).await?;
+    let scene = Scene::load(backends, outside, step, now).await?;
     let decision = decide(scene.facts(step.error.as_ref()), now);
     tracing::info!(execution = %step.execution, step = step.step, phase = ?scene.rollout.phase, ?decision, "decided");
     match decision {
@@ -73,13 +71,21 @@ async fn advance(
         Decision::AwaitAnswer(reason, seconds) => Ok(checks::awaits(reason, seconds)),
         Decision::Await(reason) => Ok(Next::now(NextState::Pods, reason)),
         Decision::Shift => traffic::shift(backends, scene, step.step, now).await,
-        Decision::Route => traffic::route(&scene).await,
+        Decision::Route => traffic::route(backends, &scene, now).await,
         Decision::Point => traffic::point(&scene).await,
         Decision::Bake => traffic::bake(backends, scene, step.step, now).await,
         Decision::Advance(stage) => traffic::advance(backends, scene, step.step, stage, now).await,
         Decision::Pause(reason) => traffic::pause(backends, scene, step.step, &reason, now).await,
-        Decision::Sleep(reason, seconds) => Ok(traffic::sleeps(reason, seconds)),
-        Decision::Look(reason, seconds) => Ok(traffic::looks_again(reason, seconds)),
+        Decision::Sleep(reason, seconds) => {
+            keep(backends, scene, None).await?;
+            Ok(traffic::sleeps(reason, seconds))
+        }
+        Decision::Look(reason, seconds) => {
+            // What is over in a moment is not worth a write.
+            let waits_for = (seconds > SOON).then_some(reason.as_str());
+            keep(backends, scene, waits_for).await?;
+            Ok(traffic::looks_again(reason, seconds))
+        }
         Decision::Verify => verify(backends, scene, step.step, now).await,
         Decision::Restore(reason) => restore(backends, scene, step.step, &reason, now).await,
         Decision::Restored => reach(backends, scene, step.step, Phase::Restored, None, now).await,
@@ -89,6 +95,18 @@ async fn advance(
         Decision::Stick(reason) => reach(backends, scene, step.step, Phase::Stuck, Some(&reason), now).await,
         Decision::Over => Ok(over(scene.rollout.phase, scene.rollout.reason.as_deref())),
     }
+}
+
+/// Keeps on the row what `status` is to say: what is waited for, and how alarms stand. Nothing is decided by it.
+async fn keep(backends: &Backends, scene: Scene, waits_for: Option<&str>) -> Result<(), Failure> {
+    let mut environment = scene.environment;
+    let waits = waits_for.is_some() && rollout::await_others(&mut environment, waits_for);
+    if !waits && !scene.alarms_are_news {
+        return Ok(());
+    }
+    let mut transaction = Transaction::new();
+    transaction.update(&environment);
+    Ok(transaction.commit(&backends.table).await?)
 }
 
 /// What is recorded is written (again), with the fence it was recorded with: what carries that fence already is done.
@@ -111,6 +129,7 @@ async fn verify(backends: &Backends, scene: Scene, step: u32, now: Timestamp) ->
     };
     let hash = backends.table.put_bundle(&captured).await?;
     let mut environment = scene.environment;
+    seen::note(&mut environment, &scene.observed, now);
     let record = rollout::reach(&mut environment, step, Phase::Verified, Some(hash), None);
     commit(backends, environment, record, now).await?;
     Ok(over(Phase::Verified, None))

@@ -2,10 +2,11 @@
 
 use crate::alarms::said;
 use crate::handler::stored;
-use crate::traffic::look;
+use crate::looking::look;
+use crate::outside::Outside;
 use jiff::Timestamp;
-use sluice_alarms::Alarms;
-use sluice_cluster::{Clusters, Namespace};
+use sluice_cluster::Namespace;
+use sluice_domain::alarm::note;
 use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Rollout};
 use sluice_domain::pipeline::{EnvironmentPackage, EnvironmentSpec, Package, Workload};
@@ -36,6 +37,8 @@ pub(crate) struct Scene {
     pub neutral: Option<Bundle>,
     /// What the environment's alarms say, where the next decision asks for it.
     pub alarms: Option<Verdict>,
+    /// Whether the row says something else of them; `environment` here has it already.
+    pub alarms_are_news: bool,
     /// What is seen of the traffic, of a rollout on tracks.
     pub traffic: Option<TrafficSeen>,
     /// The environment's namespace.
@@ -49,13 +52,12 @@ impl Scene {
     /// recorded: this is a late repeat, and must write nothing.
     pub(crate) async fn load(
         backends: &Backends,
-        clusters: &Clusters,
-        alarms: &Alarms,
+        outside: &Outside,
         step: &Step,
         now: Timestamp,
     ) -> Result<Scene, Failure> {
         let (service, name) = (&step.work.service, &step.work.environment);
-        let environment = backends.table.environment(service, name).await?;
+        let mut environment = backends.table.environment(service, name).await?;
         let rollout = held(&environment, step)?;
         let version = load_version(&backends.table, service, &rollout.pipeline).await?;
         let spec = spec_of(&version.pipeline, name)?.clone();
@@ -66,7 +68,7 @@ impl Scene {
             Some(bundle) => Some(in_place(&rollout, &spec, bundle.clone())?),
             None => None,
         };
-        let namespace = clusters.connect(&address_of(&spec)).await?;
+        let namespace = outside.clusters.connect(&address_of(&spec)).await?;
         let is_helm = matches!(version.pipeline.workload, Workload::Helm(_));
         let tracked = spec.strategy.has_tracks() || environment.tracks.is_some();
         let asked = asked(&package, wanted.as_ref(), neutral.as_ref(), tracked);
@@ -76,8 +78,23 @@ impl Scene {
             observed.highest_fence = observed.highest_fence.max(fence);
         }
         let traffic = match (&rollout.traffic, &neutral) {
-            (Some(traffic), Some(bundle)) => Some(look(&namespace, traffic, bundle, &mut observed).await?),
+            (Some(traffic), Some(bundle)) => Some(
+                look(
+                    outside,
+                    &namespace,
+                    &spec,
+                    &rollout,
+                    traffic,
+                    bundle,
+                    &mut observed,
+                )
+                .await?,
+            ),
             _ => None,
+        };
+        let (alarms, alarms_are_news) = match said(&outside.alarms, &rollout, &spec, now).await {
+            Some((verdict, seen)) => (Some(verdict), note(&mut environment, &spec.alarms, &seen)),
+            None => (None, false),
         };
         Ok(Scene {
             package,
@@ -85,7 +102,8 @@ impl Scene {
             wanted,
             neutral,
             traffic,
-            alarms: said(alarms, &rollout, &spec, now).await,
+            alarms,
+            alarms_are_news,
             environment,
             rollout,
             spec,

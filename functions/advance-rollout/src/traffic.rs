@@ -3,59 +3,24 @@
 use crate::begin::{abandon, store_baseline};
 use crate::checks::awaits;
 use crate::handler::commit;
+use crate::pins::{keep, left};
 use crate::scene::{Scene, in_place};
 use jiff::Timestamp;
 use serde_json::Value;
 use sluice_cluster::Namespace;
 use sluice_domain::bundle::{Baseline, Bundle};
 use sluice_domain::environment::{Environment, Rollout};
-use sluice_domain::pipeline::Seconds;
-use sluice_domain::plan::config_wanted;
+use sluice_domain::ids::{EnvironmentName, ServiceName};
+use sluice_domain::pipeline::{Router, Seconds};
+use sluice_domain::plan::{config_wanted, without_server_fields};
 use sluice_domain::rollout::{self, Beginning, stage_of};
-use sluice_domain::router::{RouterObservation, RouterVerdict};
 use sluice_domain::tracks::{
-    self, Ground, Planned, Standing, Track, Traffic, TrafficSeen, everywhere, fences_on, planned_chart,
-    pointed, pointed_at, pointing,
+    self, Ground, Planned, Track, Traffic, all_pointing, everywhere, pin, planned_chart, pointed,
 };
 use sluice_domain::wire::{Next, NextState};
-use sluice_domain::workload::Observation;
-use sluice_lambda::Failure;
+use sluice_lambda::{Failure, Metrics};
 use sluice_transitions::{Backends, load_release};
 use std::collections::BTreeMap;
-
-/// What is seen of the traffic. The fences of what is looked at are counted in.
-pub(crate) async fn look(
-    namespace: &Namespace,
-    traffic: &Traffic,
-    bundle: &Bundle,
-    observed: &mut Observation,
-) -> Result<TrafficSeen, Failure> {
-    let services: Vec<Value> = pointed(bundle).into_iter().cloned().collect();
-    let (router, in_cluster) = tokio::try_join!(
-        namespace.router(&traffic.route.router, &traffic.route.services),
-        namespace.objects(&services),
-    )?;
-    let RouterObservation {
-        weights,
-        standing,
-        fence,
-        root_fence,
-        ..
-    } = router;
-    let (pointed_fence, highest) = fences_on(&in_cluster);
-    observed.highest_fence = observed.highest_fence.max(fence).max(root_fence).max(highest);
-    Ok(TrafficSeen {
-        weights: weights.map_err(|fault| fault.to_string()),
-        fence,
-        standing: match standing {
-            RouterVerdict::Accepted => Standing::Accepted,
-            RouterVerdict::Pending(reason) => Standing::Pending(reason),
-            RouterVerdict::Refused(reason) => Standing::Refused(reason),
-        },
-        pointed: pointed_at(bundle, &in_cluster),
-        pointed_fence,
-    })
-}
 
 /// Stores what is there and what is to be, records where it comes, and writes the idle track.
 pub(crate) async fn begin(
@@ -144,6 +109,7 @@ async fn plan(
         route,
         to,
         full,
+        left,
     } = match planned {
         Ok(planned) => planned,
         Err(reason) => return Ok(Err(reason)),
@@ -155,6 +121,7 @@ async fn plan(
     let traffic = Traffic {
         has_other: matches!(baseline, Baseline::Bundle { .. }),
         despite: scene.rollout.despite.clone(),
+        left,
         ..Traffic::new(route, Some(to), tracks.live, full)
     };
     Ok(Ok((target, baseline, traffic)))
@@ -188,10 +155,12 @@ async fn plan_chart(
             route,
             to,
             full,
+            left,
         } = planned;
         let traffic = Traffic {
             has_other: matches!(baseline, Baseline::Bundle { .. }),
             by_helm: true,
+            left,
             despite: scene.rollout.despite.clone(),
             ..Traffic::new(route, Some(to), tracks.live, full)
         };
@@ -225,13 +194,14 @@ async fn store_original(
         .filter(|one| !stored.objects.iter().any(|other| names(other) == names(one)))
         .collect();
     let found = scene.namespace.objects(&missing).await?;
-    stored.objects.extend(found);
+    // As it can be applied again.
+    stored.objects.extend(found.iter().map(without_server_fields));
     Ok(Baseline::Bundle {
         hash: backends.table.put_bundle(&stored).await?,
     })
 }
 
-/// Records the weights of the present stage, and writes them.
+/// Records the weights of the present stage, and writes them. What is left is pinned before.
 pub(crate) async fn shift(
     backends: &Backends,
     scene: Scene,
@@ -244,28 +214,58 @@ pub(crate) async fn shift(
     let stage = stage_of(&scene.rollout, traffic, &scene.spec);
     let within = patience(&scene);
     let highest = scene.observed.highest_fence;
+    let left = left(backends, &scene.rollout).await?;
     let Scene {
         mut environment,
         namespace,
+        observed,
+        neutral,
         ..
     } = scene;
+    if let Some(left) = &left {
+        pin(&mut environment, left, &observed);
+    }
     let record = rollout::shift(&mut environment, step, stage, highest, within, now);
+    rollout::await_others(&mut environment, None);
     let rollout = recorded(&environment)?;
+    let place = (environment.service.clone(), environment.name.clone());
     commit(backends, environment, record, now).await?;
-    write_weights(&namespace, &rollout).await?;
+    keep(&namespace, left.as_ref(), &rollout).await?;
+    write_weights(&namespace, &rollout, neutral.as_ref(), &place, now).await?;
     Ok(looks_at_once(said(&rollout)))
 }
 
 /// Writes the recorded weights (again), with the fence that they were recorded with.
-pub(crate) async fn route(scene: &Scene) -> Result<Next, Failure> {
-    write_weights(&scene.namespace, &scene.rollout).await?;
+pub(crate) async fn route(backends: &Backends, scene: &Scene, now: Timestamp) -> Result<Next, Failure> {
+    let place = (scene.environment.service.clone(), scene.environment.name.clone());
+    let left = left(backends, &scene.rollout).await?;
+    keep(&scene.namespace, left.as_ref(), &scene.rollout).await?;
+    write_weights(
+        &scene.namespace,
+        &scene.rollout,
+        scene.neutral.as_ref(),
+        &place,
+        now,
+    )
+    .await?;
     Ok(looks_at_once(said(&scene.rollout)))
 }
 
-async fn write_weights(namespace: &Namespace, rollout: &Rollout) -> Result<(), Failure> {
+/// A Service that is the router itself is written whole: by the time its weights are seen, it has this fence, and takes
+/// nothing more under it.
+async fn write_weights(
+    namespace: &Namespace,
+    rollout: &Rollout,
+    bundle: Option<&Bundle>,
+    (service, name): &(ServiceName, EnvironmentName),
+    now: Timestamp,
+) -> Result<(), Failure> {
     let Some(traffic) = &rollout.traffic else {
         return Ok(());
     };
+    if traffic.route.router == Router::Service {
+        return point_all(namespace, rollout, bundle).await;
+    }
     let weights = if goes_back(rollout) {
         traffic.weights_before()
     } else {
@@ -281,6 +281,8 @@ async fn write_weights(namespace: &Namespace, rollout: &Rollout) -> Result<(), F
             rollout.fence,
         )
         .await?;
+    let adopted = traffic.to.is_none() || traffic.from.is_none();
+    Metrics::StandardOutput.weights(service, name, weights, adopted, now);
     Ok(())
 }
 
@@ -305,19 +307,23 @@ fn said(rollout: &Rollout) -> String {
 
 /// Points the workload's Services at where the traffic is.
 pub(crate) async fn point(scene: &Scene) -> Result<Next, Failure> {
-    let (Some(bundle), Some(traffic)) = (&scene.neutral, &scene.rollout.traffic) else {
+    point_all(&scene.namespace, &scene.rollout, scene.neutral.as_ref()).await?;
+    Ok(looks_at_once("the Services follow the traffic".to_owned()))
+}
+
+async fn point_all(namespace: &Namespace, rollout: &Rollout, bundle: Option<&Bundle>) -> Result<(), Failure> {
+    let (Some(bundle), Some(traffic)) = (bundle, &rollout.traffic) else {
         return Err(Failure::internal("nothing to point at"));
     };
-    let place = if goes_back(&scene.rollout) {
+    let place = if goes_back(rollout) {
         traffic.from
     } else {
         traffic.to
     };
-    for service in pointed(bundle) {
-        let wanted = place.map_or_else(|| service.clone(), |track| pointing(service, bundle, track));
-        scene.namespace.apply_one(&wanted, scene.rollout.fence).await?;
+    for service in all_pointing(bundle, place) {
+        namespace.apply_one(&service, rollout.fence).await?;
     }
-    Ok(looks_at_once("the Services follow the traffic".to_owned()))
+    Ok(())
 }
 
 /// Records that the weights are served, and sleeps.

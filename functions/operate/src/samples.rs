@@ -214,6 +214,7 @@ pub fn on_tracks(phase: Phase, stage: u32) -> Environment {
         held: [(Track::Blue, held(41))].into(),
         original: None,
         full: [("mc-api".to_owned(), 4)].into(),
+        ..Tracks::default()
     });
     let kind = RolloutKind::Promotion { id: id(42, 1) };
     let mut environment = under_way(environment, kind, 42, phase);

@@ -3,6 +3,7 @@
 
 use crate::input::{Asked, Input};
 use crate::target::{Chosen, choose};
+use crate::warm::{Site, give_back};
 use jiff::Timestamp;
 use sluice_cluster::{ClusterError, Clusters, Namespace};
 use sluice_domain::api::{RollbackAnswer, RollbackOutcome};
@@ -24,7 +25,7 @@ struct Begun {
     environment: Environment,
     answer: RollbackAnswer,
     preempted: Option<Promotion>,
-    written: Option<(Namespace, Bundle)>,
+    written: Option<Site>,
 }
 
 /// Answers in seconds; the same call again joins what is in flight.
@@ -36,7 +37,7 @@ pub async fn handle(
 ) -> Result<RollbackAnswer, Failure> {
     let asked = input.asked(&backends.table, now).await?;
     let begun = racing(|| record(backends, clusters, &asked, now)).await?;
-    follow(backends, begun).await
+    follow(backends, begun, now).await
 }
 
 /// Decides and records.
@@ -258,11 +259,14 @@ async fn bring_back(
         .and_then(|rollout| Some((rollout, rollout.wanted()?)))
     {
         Some((rollout, wanted)) => {
-            let placed = placed(rollout, spec, bundle_of(wanted, bundle));
-            Some((
+            let neutral = bundle_of(wanted, bundle);
+            let placed = placed(rollout, spec, neutral.clone());
+            Some(Site {
+                neutral,
                 namespace,
-                placed.map_err(|fault| Failure::refused(fault.to_string()))?,
-            ))
+                spec: spec.clone(),
+                placed: placed.map_err(|fault| Failure::refused(fault.to_string()))?,
+            })
         }
         None => None,
     };
@@ -293,7 +297,7 @@ async fn highest_fence(
         namespace.router(&traffic.route.router, &traffic.route.services),
         namespace.helm_fence()
     )?;
-    let highest = observed.highest_fence.max(router.fence).max(router.root_fence);
+    let highest = observed.highest_fence.max(router.highest_fence());
     Ok(highest.max(helm.unwrap_or_default()))
 }
 
@@ -353,7 +357,7 @@ fn started(
 /// Writes the cluster, starts the execution, wakes the preempted. A call that only joined starts the execution again, no
 /// more: where a function was killed in between, the execution writes the cluster at its first step, and who was preempted
 /// finds that out at its next one. What the cluster refuses, the execution tries again.
-async fn follow(backends: &Backends, begun: Begun) -> Result<RollbackAnswer, Failure> {
+async fn follow(backends: &Backends, begun: Begun, now: Timestamp) -> Result<RollbackAnswer, Failure> {
     let Begun {
         environment,
         answer,
@@ -366,8 +370,8 @@ async fn follow(backends: &Backends, begun: Begun) -> Result<RollbackAnswer, Fai
     else {
         return Ok(answer);
     };
-    if let Some((namespace, bundle)) = written
-        && let Err(error) = write(&namespace, &bundle, &environment, rollout).await
+    if let Some(site) = written
+        && let Err(error) = write(backends, &site, rollout, &environment, now).await
     {
         tracing::warn!(%error, execution = %rollout.owner, "the cluster was not written; the execution goes on");
     }
@@ -386,21 +390,31 @@ async fn follow(backends: &Backends, begun: Begun) -> Result<RollbackAnswer, Fai
     Ok(answer)
 }
 
-/// What of a rollback is written at once: everything; of helm's the fence, which ends whatever helm still runs there.
+/// What of a rollback is written at once: everything, and the weights where the target is still warm; of helm's the fence,
+/// which ends whatever helm still runs there, and the size of what is still on its track.
 async fn write(
-    namespace: &Namespace,
-    bundle: &Bundle,
-    environment: &Environment,
+    backends: &Backends,
+    site: &Site,
     rollout: &Rollout,
-) -> Result<(), ClusterError> {
+    environment: &Environment,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let Site {
+        namespace, placed, ..
+    } = site;
     let on_tracks = environment.tracks.as_ref().is_some_and(|tracks| tracks.by_helm);
-    if bundle.helm.is_some() || on_tracks {
+    if placed.helm.is_some() || on_tracks {
         namespace.write_helm_fence(rollout.fence).await?;
     }
     // A release that still is on its track is only sized.
     let sized = rollout.traffic.as_ref().is_some_and(|traffic| !traffic.by_helm);
-    if bundle.helm.is_none() || sized {
-        namespace.apply(bundle, rollout.fence).await?;
+    if placed.helm.is_some() && !sized {
+        return Ok(());
+    }
+    namespace.apply(placed, rollout.fence).await?;
+    let is_back = give_back(backends, site, rollout, environment, now).await?;
+    if is_back {
+        tracing::info!(execution = %rollout.owner, "its target was warm, and has the traffic back");
     }
     Ok(())
 }

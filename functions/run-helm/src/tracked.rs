@@ -56,11 +56,13 @@ pub(crate) async fn told(
         route,
         to,
         full,
+        left,
     } = planned.map_err(Failure::refused)?;
     let is_there = |name: &str| seen.observed.deployments.iter().any(|one| one.name == name);
     let beside = live.is_none() && target.deployments.iter().any(|one| is_there(&one.name));
     let traffic = Traffic {
         has_other: live.is_some() || beside,
+        left,
         ..Traffic::new(route, Some(to), found.live, full)
     };
     let placed =
@@ -299,10 +301,12 @@ impl OnTracks {
             route,
             to,
             full,
+            left,
         } = planned.map_err(Failure::refused)?;
         let traffic = Traffic {
             has_other: live.is_some() || original.is_some(),
             by_helm: true,
+            left,
             ..Traffic::new(route, Some(to), found.live, full)
         };
         let placed =

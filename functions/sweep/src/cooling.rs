@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use sluice_cluster::{ClusterError, Clusters};
 use sluice_domain::environment::Environment;
+use sluice_domain::ids::{EnvironmentName, Fence, ServiceName};
+use sluice_domain::ledger::Record;
 use sluice_domain::tracks::cooling::{self, Cooling};
 use sluice_domain::tracks::{Track, cold};
 use sluice_domain::workload::WorkloadRef;
@@ -34,25 +36,19 @@ pub async fn cool(
     let bundle = backends.table.bundle(&found.bundle).await?;
     let cold = cold(&bundle, found.place).map_err(|fault| Failure::internal(fault.to_string()))?;
     let observed = namespace.observe(&WorkloadRef::all_of(&cold)).await?;
-    let recorded = racing(|| async {
-        let mut environment = backends.table.environment(service, name).await?;
-        let again = cooling::to_cool(&environment).filter(|again| is_same(again, &found));
-        let Some(again) = again else { return Ok(None) };
-        if let Some(fence) = again.fence {
-            return Ok(Some(fence));
+    let begin = |environment: &mut Environment| {
+        let again = cooling::to_cool(environment).filter(|again| is_same(again, &found))?;
+        match again.fence {
+            Some(fence) => Some((fence, None)),
+            None => {
+                let record = cooling::begin(environment, &found, observed.highest_fence)?;
+                Some((environment.fence, Some(record)))
+            }
         }
-        let Some(record) = cooling::begin(&mut environment, &found, observed.highest_fence) else {
-            return Ok(None);
-        };
-        let fence = environment.fence;
-        let mut transaction = Transaction::new();
-        transaction.record(&mut environment, record, now);
-        transaction.update(&environment);
-        transaction.commit(&backends.table).await?;
-        Ok(Some(fence))
-    })
-    .await?;
-    let Some(fence) = recorded else { return Ok(None) };
+    };
+    let Some(fence) = recorded(backends, service, name, begin, now).await? else {
+        return Ok(None);
+    };
     match namespace.apply(&cold, fence).await {
         Ok(_) => {}
         // A rollout has the place by now: what it wrote stays.
@@ -73,6 +69,30 @@ pub async fn cool(
         .place
         .map_or("what was there before there were tracks", Track::as_str);
     Ok(Some(format!("{place} in {name} has given its pods back")))
+}
+
+/// The fence under which something is written, recorded before it is. None where there is nothing to write any more.
+pub(crate) async fn recorded(
+    backends: &Backends,
+    service: &ServiceName,
+    name: &EnvironmentName,
+    begin: impl Fn(&mut Environment) -> Option<(Fence, Option<Record>)>,
+    now: Timestamp,
+) -> Result<Option<Fence>, Failure> {
+    racing(|| async {
+        let mut environment = backends.table.environment(service, name).await?;
+        let Some((fence, record)) = begin(&mut environment) else {
+            return Ok(None);
+        };
+        if let Some(record) = record {
+            let mut transaction = Transaction::new();
+            transaction.record(&mut environment, record, now);
+            transaction.update(&environment);
+            transaction.commit(&backends.table).await?;
+        }
+        Ok(Some(fence))
+    })
+    .await
 }
 
 fn is_same(one: &Cooling, other: &Cooling) -> bool {

@@ -1,8 +1,11 @@
 //! Finds what was lost: pushes without an event, promotions without an execution, executions that ended without saying
-//! so, alarms without an event, watches that are over. Everything it does, another function does too; it only makes sure that it is done.
+//! so, alarms without an event, watches that are over, pods that were lost in a bake. Everything it does, another function does
+//! too; it only makes sure that it is done.
 
 use crate::cooling::cool;
+use crate::easing::ease;
 use crate::heard::{Heard, heard};
+use crate::pods;
 use crate::repair::mend;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -108,9 +111,12 @@ async fn sweep(sweeper: &Sweeper, service: &ServiceName, now: Timestamp) -> Resu
     for environment in &overview.environments {
         let mended = mend(backends, roll_back, environment, now).await;
         let looked = watching.look_after(environment, now).await;
+        let lost = pods::look_after(backends, clusters, environment).await;
         let cooled = cool(backends, clusters, environment, now).await;
-        let looked = looked.map(|looked| looked.into_iter().collect::<Vec<_>>());
-        for found in [mended, looked, cooled.map(|cooled| cooled.into_iter().collect())] {
+        let eased = ease(backends, clusters, environment, now).await;
+        let others =
+            [looked, lost, cooled, eased].map(|said| said.map(|said| said.into_iter().collect::<Vec<_>>()));
+        for found in [mended].into_iter().chain(others) {
             match found {
                 Ok(found) => done.extend(found),
                 Err(failure) => {

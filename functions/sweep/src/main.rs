@@ -1,8 +1,10 @@
 //! Finds what was lost.
 
 mod cooling;
+mod easing;
 mod handler;
 mod heard;
+mod pods;
 mod repair;
 
 use handler::Sweeper;

@@ -8,11 +8,9 @@ use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{AlarmType, HistoryItemType};
 use futures::StreamExt;
 use jiff::Timestamp;
-use sluice_aws::AwsPlace;
+use sluice_aws::{AwsPlace, Clients};
 use sluice_domain::alarm::{AlarmsSeen, Sight, StateChange};
-use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::collections::BTreeSet;
 
 /// The most names of one DescribeAlarms (CloudWatch API reference).
 const MOST_NAMES: usize = 100;
@@ -20,26 +18,17 @@ const MOST_NAMES: usize = 100;
 const AT_A_TIME: usize = 4;
 /// How many pages of 100 changes are read of one alarm: more than an alarm of ten seconds makes in the longest watch.
 const MOST_PAGES: usize = 100;
-/// How long a client of an assumed role is kept, so that a changed role is met soon.
-const KEPT: Duration = Duration::from_secs(10 * 60);
-/// A client is not used in the last moments of its credentials.
-const MARGIN: Duration = Duration::from_secs(30);
-/// The session name of an assumed role.
-const SESSION: &str = "sluice";
-
 /// CloudWatch, in every account and region that this process has met. Clones share their clients.
 #[derive(Debug, Clone)]
 pub struct Alarms {
-    config: SdkConfig,
-    known: Arc<Mutex<HashMap<AwsPlace, (Client, SystemTime)>>>,
+    clients: Clients<Client>,
 }
 
 impl Alarms {
     /// Alarms that are read with this configuration's credentials.
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            config: config.clone(),
-            known: Arc::default(),
+            clients: Clients::new(config, Client::new),
         }
     }
 
@@ -72,30 +61,8 @@ impl Alarms {
 
     /// A client for calls there, that is good for a while.
     pub(crate) async fn client(&self, at: &AwsPlace) -> Result<Client, CloudWatchError> {
-        let now = SystemTime::now();
-        let known = self.lock().get(at).cloned();
-        if let Some((client, until)) = known
-            && now < until
-        {
-            return Ok(client);
-        }
-        let (config, end) = at.config(&self.config, SESSION).await?;
-        let until = usable_until(now, end);
-        let client = Client::new(&config);
-        self.lock().insert(at.clone(), (client.clone(), until));
-        Ok(client)
+        Ok(self.clients.at(at).await?)
     }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AwsPlace, (Client, SystemTime)>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn usable_until(now: SystemTime, credentials_end: Option<SystemTime>) -> SystemTime {
-    let kept = now + KEPT;
-    credentials_end
-        .and_then(|end| end.checked_sub(MARGIN))
-        .map_or(kept, |end| kept.min(end))
 }
 
 async fn states(client: &Client, names: &[String]) -> AlarmsSeen {
@@ -188,18 +155,4 @@ async fn history(
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_client_ends_before_its_credentials() {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        let after = |seconds| now + Duration::from_secs(seconds);
-        assert_eq!(usable_until(now, None), after(600));
-        assert_eq!(usable_until(now, Some(after(3_600))), after(600));
-        assert_eq!(usable_until(now, Some(after(100))), after(70));
-    }
 }

@@ -2,8 +2,10 @@
 //!
 //! The SDK repeats a call by itself a few times; what arrives here has outlived that.
 
+mod clients;
 mod place;
 
+pub use clients::Clients;
 pub use place::{AssumeError, AwsPlace};
 
 use aws_credential_types::provider::error::CredentialsError;

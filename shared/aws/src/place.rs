@@ -1,5 +1,6 @@
 //! Being in an environment's own account and region.
 
+use crate::{Trouble, trouble};
 use aws_config::identity::IdentityCache;
 use aws_config::{Region, SdkConfig};
 use aws_credential_types::Credentials;
@@ -35,6 +36,16 @@ pub enum AssumeError {
         /// The role.
         role: String,
     },
+}
+
+impl AssumeError {
+    /// What that means for whoever wanted the role.
+    pub fn trouble(&self) -> Trouble {
+        match self {
+            Self::Failed { source, .. } => trouble(source.as_ref()),
+            Self::Empty { .. } => Trouble::Unavailable,
+        }
+    }
 }
 
 impl AwsPlace {

@@ -9,6 +9,7 @@ mod known;
 pub use known::Budgets;
 
 use crate::pipeline::{LONGEST_ROLLBACK, Router, Seconds, Strategy, surge_and_unavailable};
+use crate::seen::PodsSeen;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::fmt;
@@ -77,9 +78,16 @@ pub struct Pods {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ready {
     /// As long as pods of it were seen to take.
-    Seen(Seconds),
+    Seen {
+        /// Most of them.
+        usual: Seconds,
+        /// The slowest one.
+        slowest: Seconds,
+    },
     /// As long as its probes give it; none was seen yet.
     Probes(Seconds),
+    /// No longer than its containers need to be started: the least that can be, where none was seen yet.
+    AtOnce,
 }
 
 /// What is known of a rollback.
@@ -172,19 +180,23 @@ impl RouterKind {
 }
 
 impl Pods {
-    /// What a Deployment's manifest says. `replicas`: as many as there are; none: as many as the manifest says. `seen`: how
-    /// long pods of it took until they were ready.
-    pub fn of(deployment: &Value, replicas: Option<i32>, seen: Option<Seconds>) -> Self {
+    /// What a Deployment's manifest says. `replicas`: as many as there are; none: as many as the manifest says, or as there
+    /// were when pods of it were `seen`.
+    pub fn of(deployment: &Value, replicas: Option<i32>, seen: Option<PodsSeen>) -> Self {
         let number = |pointer: &str| deployment.pointer(pointer).and_then(Value::as_u64);
         let name = deployment.pointer("/metadata/name").and_then(Value::as_str);
-        let said = || number("/spec/replicas").map_or(1, to_u32);
+        let counted = || seen.map_or(1, |seen| seen.replicas);
+        let said = || number("/spec/replicas").map_or_else(counted, to_u32);
         let replicas = replicas.map_or_else(said, |count| u32::try_from(count).unwrap_or(0));
         let (max_surge, max_unavailable) = surge_and_unavailable(deployment, u64::from(replicas));
         let probes = || Ready::Probes(Seconds(by_probes(deployment)));
         Self {
             name: name.unwrap_or_default().to_owned(),
             replicas,
-            ready: seen.map_or_else(probes, Ready::Seen),
+            ready: seen.map_or_else(probes, |seen| Ready::Seen {
+                usual: seen.usual,
+                slowest: seen.slowest,
+            }),
             settled: Seconds(number("/spec/minReadySeconds").unwrap_or(0)),
             max_surge: to_u32(max_surge),
             max_unavailable: to_u32(max_unavailable),
@@ -192,17 +204,18 @@ impl Pods {
         }
     }
 
-    /// How long one pod takes, and why that is believed.
-    fn each(&self) -> (Seconds, &'static str) {
-        let (ready, why) = match self.ready {
-            Ready::Seen(seconds) => (seconds, "as seen before"),
-            Ready::Probes(seconds) => (seconds, "by its probes"),
+    /// How long most pods take and how long the slowest, and why that is believed.
+    fn each(&self) -> (Seconds, Seconds, &'static str) {
+        let (usual, slowest, why) = match self.ready {
+            Ready::Seen { usual, slowest } => (usual, slowest, "as seen before"),
+            Ready::Probes(seconds) => (seconds, seconds, "by its probes"),
+            Ready::AtOnce => (Seconds(POD_START), Seconds(POD_START), "at least"),
         };
-        (sum([ready, self.settled]), why)
+        (sum([usual, self.settled]), sum([slowest, self.settled]), why)
     }
 
     fn waves(&self) -> Part {
-        let (each, why) = self.each();
+        let (each, slowest, why) = self.each();
         let batch = self.max_surge.saturating_add(self.max_unavailable).max(1);
         let waves = waves(self.replicas, batch);
         let count = if waves == 1 {
@@ -215,12 +228,21 @@ impl Pods {
             batch,
             each,
         };
-        let what = format!("{count} of pods of {}, {each} each {why}", self.name);
-        part(kind, what, Seconds(waves.saturating_mul(each.get())))
+        // One wave as slow as the slowest pod that was seen, the others as most of them: each of them as slow as the slowest
+        // would be far from what was seen.
+        let slower = slowest.get().saturating_sub(each.get());
+        let one_slow = match slower {
+            0 => String::new(),
+            _ => format!(", one of them {slowest}"),
+        };
+        let what = format!("{count} of pods of {}, {each} each {why}{one_slow}", self.name);
+        let slower = if waves == 0 { 0 } else { slower };
+        let all = waves.saturating_mul(each.get()).saturating_add(slower);
+        part(kind, what, Seconds(all))
     }
 
     fn track(&self) -> Part {
-        let (each, why) = self.each();
+        let (_, each, why) = self.each();
         let none = self.replicas == 0;
         let what = format!("the start of all pods of {} on their track, {why}", self.name);
         part(PartKind::TrackStarts, what, if none { Seconds(0) } else { each })
@@ -329,7 +351,9 @@ impl Budget {
                 batch,
             } => {
                 let rest = self.seconds.get().saturating_sub(part.seconds.get());
-                let room = limit.get().saturating_sub(rest);
+                let alike = waves(replicas, batch).saturating_mul(each.get());
+                let slower = part.seconds.get().saturating_sub(alike);
+                let room = limit.get().saturating_sub(rest).saturating_sub(slower);
                 let enough = larger_batch(replicas, each.get(), room);
                 let enough = enough.map(|enough| {
                     format!("maxSurge and maxUnavailable of {enough} pods together, which are {batch} now")

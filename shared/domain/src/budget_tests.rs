@@ -3,14 +3,22 @@
 
 use super::{Budget, Known, Pods, Ready, RouterKind, Way, larger_batch, waves};
 use crate::pipeline::{BlueGreen, Canary, Router, Seconds, Strategy as Replacing};
+use crate::seen::PodsSeen;
 use proptest::prelude::*;
 use serde_json::{Value, json};
+
+fn seen(seconds: u64) -> Ready {
+    Ready::Seen {
+        usual: Seconds(seconds),
+        slowest: Seconds(seconds),
+    }
+}
 
 fn pods(name: &str, replicas: u32, ready: u64, surge: u32, unavailable: u32) -> Pods {
     Pods {
         name: name.to_owned(),
         replicas,
-        ready: Ready::Seen(Seconds(ready)),
+        ready: seen(ready),
         settled: Seconds(0),
         max_surge: surge,
         max_unavailable: unavailable,
@@ -109,6 +117,35 @@ fn the_way_back_is_that_of_the_strategy() {
     );
 }
 
+/// Of a workload with four pods, each took so long.
+fn took(seconds: u64) -> PodsSeen {
+    PodsSeen {
+        usual: Seconds(seconds),
+        slowest: Seconds(seconds),
+        replicas: 4,
+    }
+}
+
+#[test]
+fn one_slow_pod_does_not_stand_for_all() {
+    let mut rolling = known(Way::Rolling, vec![pods("api", 20, 0, 1, 0)]);
+    rolling.pods[0].ready = Ready::Seen {
+        usual: Seconds(10),
+        slowest: Seconds(100),
+    };
+    assert_eq!(seconds(&rolling), 2 + 19 * 10 + 100 + 30);
+    let said = Budget::of(&rolling).to_string();
+    assert!(
+        said.contains("20 waves of pods of api, 10s each as seen before, one of them 1m40s (4m50s)"),
+        "{said}"
+    );
+    // A track's pods all come at once: the slowest counts.
+    rolling.way = Way::Cold(RouterKind::Service);
+    assert_eq!(seconds(&rolling), 2 + 100 + 5);
+    // Replicas that an autoscaler says are those that were seen.
+    assert_eq!(Pods::of(&json!({}), None, Some(took(10))).replicas, 4);
+}
+
 fn deployment(spec: Value) -> Value {
     json!({"metadata": {"name": "api"}, "spec": spec})
 }
@@ -161,11 +198,11 @@ fn a_manifest_says_how_many_pods_are_replaced_at_once() {
         json!({"replicas": 10, "minReadySeconds": 7, "strategy": {"rollingUpdate": {"maxSurge": 1}},
         "template": {"spec": {"terminationGracePeriodSeconds": 90}}}),
     );
-    let found = Pods::of(&said, Some(8), Some(Seconds(12)));
+    let found = Pods::of(&said, Some(8), Some(took(12)));
     let wanted = Pods {
         name: "api".to_owned(),
         replicas: 8,
-        ready: Ready::Seen(Seconds(12)),
+        ready: seen(12),
         settled: Seconds(7),
         max_surge: 1,
         max_unavailable: 2,
@@ -178,7 +215,7 @@ fn a_manifest_says_how_many_pods_are_replaced_at_once() {
     assert_eq!((bare.replicas, bare.max_surge, bare.max_unavailable), (1, 1, 0));
     assert_eq!(bare.grace, Seconds(30));
     let recreated = deployment(json!({"replicas": 5, "strategy": {"type": "Recreate"}}));
-    let recreated = Pods::of(&recreated, None, Some(Seconds(10)));
+    let recreated = Pods::of(&recreated, None, Some(took(10)));
     assert_eq!(seconds(&known(Way::Rolling, vec![recreated])), 42, "all at once");
 }
 
@@ -208,7 +245,7 @@ fn what_is_too_long_is_named_with_what_would_be_right() {
     insta::assert_snapshot!(told.join("\n"), @r#"
     a rollback may take 12m12s, and rollback_within is 5m: 11m40s of it is 20 waves of pods of mc-api, 35s each as seen before. Right: maxSurge and maxUnavailable of 3 pods together, which are 1 now, or pods that are ready sooner, or rollback_within = "12m12s"
     a rollback may take 20m32s, and rollback_within is 5m: 20m of it is 3 waves of pods of mc-api, 6m40s each by its probes. Right: pods that are ready sooner, or rollback_within = "20m32s"
-    a rollback may take 7m27s, and rollback_within is 5m: 6m40s of it is the start of all pods of mc-api on their track, by its probes. Right: pods that are ready sooner, or a longer `watch`, through which the old track is warm, or rollback_within = "7m27s"
+    a rollback may take 7m27s, and rollback_within is 5m: 6m40s of it is the start of all pods of mc-api on their track, by its probes. Right: pods that are ready sooner, or rollback_within = "7m27s"
     a rollback may take 1h6m57s, and rollback_within is 5m: 1h6m40s of it is the stop of the last old pods of mc-api. Right: a shorter terminationGracePeriodSeconds or deregistration delay
     a rollback may take 10m2s, and rollback_within is 5m: 10m of it is the gateway's acceptance of the weights. Right: a router that takes weights sooner, or rollback_within = "10m2s"
     "#);
@@ -271,8 +308,8 @@ proptest! {
             seconds(&known)
         };
         prop_assert!(changed(&|pods| pods.replicas += more) >= before);
-        let start_slower = changed(&|pods| if let Ready::Seen(ready) = pods.ready {
-            pods.ready = Ready::Seen(Seconds(ready.get() + slower));
+        let start_slower = changed(&|pods| if let Ready::Seen { usual, .. } = pods.ready {
+            pods.ready = seen(usual.get() + slower);
         });
         prop_assert!(start_slower >= before);
         prop_assert!(changed(&|pods| pods.settled = Seconds(pods.settled.get() + slower)) >= before);

@@ -70,6 +70,9 @@ pub struct HelmTrack {
     pub deployments: Vec<WorkloadBundle>,
     /// The Service that selects its pods and no others, with helm's marks.
     pub service: Value,
+    /// The Deployments whose pods that Service selects, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub behind: Vec<String>,
     /// Its autoscalers: what they target, their least and their most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub autoscalers: Vec<Value>,

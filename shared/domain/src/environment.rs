@@ -9,6 +9,7 @@ use crate::ids::{
 use crate::ledger::Head;
 use crate::pipeline::EnvironmentSpec;
 use crate::queue::Queue;
+use crate::seen::Seen;
 use crate::tracks::{Tracks, Traffic};
 use crate::watch::Watch;
 use jiff::Timestamp;
@@ -46,6 +47,9 @@ pub struct Environment {
     /// What runs here, as last verified.
     #[serde(default)]
     pub live: Option<Live>,
+    /// How long things were seen to take here, when a release was last verified.
+    #[serde(default, skip_serializing_if = "Seen::is_empty")]
+    pub seen: Seen,
     /// What ran here before Sluice's first release: the rollback target of last resort.
     #[serde(default)]
     pub adopted: Option<Live>,
@@ -68,7 +72,8 @@ pub struct Environment {
     /// The alarms of what is rolled out or watched, by name, as they were last looked at.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub alarms: BTreeMap<String, Noted>,
-    /// The last finished or running rollback since the last completed promotion.
+    /// The last finished or running rollback since the last completed promotion; a release that had traffic, failed, and was
+    /// restored counts as one.
     #[serde(default)]
     pub last_rollback: Option<LastRollback>,
     /// Where the ledger ends.
@@ -298,6 +303,7 @@ impl Environment {
             helm: None,
             tracks: None,
             live: None,
+            seen: Seen::default(),
             adopted: None,
             completed: Vec::new(),
             hold: None,

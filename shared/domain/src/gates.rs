@@ -1,6 +1,6 @@
 //! Gates: what must hold before a rollout starts.
 
-use crate::budget::Budget;
+use crate::budget::Budgets;
 use crate::environment::Environment;
 use crate::ids::EnvironmentName;
 use crate::pipeline::Seconds;
@@ -47,7 +47,7 @@ pub struct Evidence<'a> {
     /// What a rollback would bring back.
     pub rollback: RollbackTarget,
     /// How long that may take at worst, and how long it may; none where nothing would come back.
-    pub budget: Option<(&'a Budget, Seconds)>,
+    pub budget: Option<(&'a Budgets, Seconds)>,
 }
 
 /// What a rollback of this rollout would bring back.
@@ -163,17 +163,15 @@ fn rollback_target(target: &RollbackTarget) -> GateResult {
     result(Gate::RollbackTarget, verdict, passed)
 }
 
-fn rollback_budget(budget: Option<(&Budget, Seconds)>) -> GateResult {
-    let Some((budget, limit)) = budget else {
+fn rollback_budget(budget: Option<(&Budgets, Seconds)>) -> GateResult {
+    let Some((budgets, limit)) = budget else {
         let passed = "nothing would come back that could take too long";
         return result(Gate::RollbackBudget, Verdict::Passed, passed);
     };
-    let verdict = budget.over(limit).map_or(Verdict::Passed, Verdict::Failed);
-    result(
-        Gate::RollbackBudget,
-        verdict,
-        format!("a rollback takes at most {} of {limit}", budget.seconds),
-    )
+    let verdict = budgets.refusal(limit).map_or(Verdict::Passed, Verdict::Failed);
+    let fits = || format!("a rollback takes at most {} of {limit}", budgets.worst.seconds);
+    let passed = budgets.doubt(limit).unwrap_or_else(fits);
+    result(Gate::RollbackBudget, verdict, passed)
 }
 
 /// Why automatic promotion into the environment is stopped, in a sentence.

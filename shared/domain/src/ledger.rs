@@ -82,6 +82,8 @@ pub enum Event {
     AlarmsSetAside,
     /// A track without traffic gave its pods back.
     TrackCooled,
+    /// The autoscalers of a live track go as low as their manifests say again.
+    TrackEased,
     /// A release that got all traffic is watched from now on.
     WatchStarted,
     /// A watch is over, and nothing spoke against its release.

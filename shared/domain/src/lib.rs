@@ -28,6 +28,7 @@ pub mod rollout;
 pub mod router;
 #[cfg(test)]
 mod samples;
+pub mod seen;
 pub mod service;
 pub mod tracks;
 pub mod turn;

@@ -130,10 +130,16 @@ pub fn decide(
 
 /// What a call comes to whose rollout is no longer the one that is there, or is over where it was to be stopped.
 fn too_late(environment: &Environment, undoes: &Undoes, call: &Call) -> Option<Course> {
+    // A newer promotion that had the environment and gave it back unwritten does not end the watch.
+    let is_watched = environment
+        .watch
+        .as_ref()
+        .is_some_and(|watch| watch.execution == undoes.execution);
     let is_last = environment
         .rollout
         .as_ref()
-        .is_some_and(|rollout| rollout.owner == undoes.execution);
+        .is_some_and(|rollout| rollout.owner == undoes.execution)
+        || is_watched;
     let is_under_way = environment.is_held_by(&undoes.execution);
     let is_left_alone = environment.lease.is_none();
     if is_last && (if call.restore { is_under_way } else { is_left_alone }) {

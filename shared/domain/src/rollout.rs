@@ -4,11 +4,13 @@ mod commands;
 mod decision;
 
 pub use commands::{Declined, Said, despite, hurry, pause, resume, set_aside};
-pub use decision::{Decision, Facts, awaits_helm, decide, sleeps, stage_of};
+pub use decision::{
+    Decision, Facts, awaits_helm, decide, has_all_pods, is_warm, lost_its_pods, sleeps, stage_of,
+};
 
 use crate::bundle::{Baseline, Bundle};
 use crate::environment::{
-    COMPLETED_AT_HAND, Completed, Environment, Lease, Live, Phase, Rollout, RolloutKind, Wanted,
+    COMPLETED_AT_HAND, Completed, Environment, LastRollback, Lease, Live, Phase, Rollout, RolloutKind, Wanted,
 };
 use crate::ids::{ExecutionName, Fence, Hash};
 use crate::ledger::{Event, Record};
@@ -378,6 +380,7 @@ pub fn complete(
     if verified {
         set_live(environment, &rollout, release, now);
     }
+    came_back(environment, &rollout, now);
     if let Some(promotion) = promotion {
         environment.queue.take(promotion.id);
         let state = if verified {
@@ -407,6 +410,31 @@ pub fn complete(
     })
 }
 
+/// A release that had traffic and failed was left by this. Who calls for a rollback just then means that release, and not the
+/// one that is back.
+fn came_back(environment: &mut Environment, rollout: &Rollout, now: Timestamp) {
+    let leaving = match (&rollout.kind, rollout.phase) {
+        (RolloutKind::Promotion { .. }, Phase::Restored) if rollout.exposed_at().is_some() => rollout.release,
+        (
+            RolloutKind::Rollback {
+                leaving,
+                restore: true,
+                ..
+            },
+            Phase::Verified,
+        ) => *leaving,
+        _ => return,
+    };
+    let Some(live) = &environment.live else { return };
+    environment.last_rollback = Some(LastRollback {
+        execution: rollout.owner.clone(),
+        leaving,
+        to: live.release,
+        at: now,
+        finished_at: Some(now),
+    });
+}
+
 /// What each place holds once a rollout is over. What lost the traffic stays as it is until it is cooled.
 fn settle_tracks(environment: &mut Environment, rollout: &Rollout, verified: bool) {
     let (Some(traffic), Some(tracks)) = (&rollout.traffic, environment.tracks.as_mut()) else {
@@ -415,6 +443,8 @@ fn settle_tracks(environment: &mut Environment, rollout: &Rollout, verified: boo
     if let (Some(to), Some(target)) = (traffic.to, &rollout.target) {
         tracks.held.insert(to, Held::new(target.clone(), rollout.release));
     }
+    // Either side that has the traffic now was made ready in its whole size.
+    (tracks.at_full, tracks.easing) = (true, None);
     if !verified {
         return;
     }
@@ -423,13 +453,13 @@ fn settle_tracks(environment: &mut Environment, rollout: &Rollout, verified: boo
         (Some(from), _) if tracks.live != Some(from) => {}
         (Some(from), _) => {
             if let Some(left) = tracks.held.get_mut(&from) {
-                left.pinned.clone_from(&traffic.full);
+                left.pinned = traffic.kept();
             }
         }
         (None, Some(Baseline::Bundle { hash })) => {
             let before = environment.live.as_ref().and_then(|live| live.release);
             let mut original = Held::new(hash.clone(), before);
-            original.pinned.clone_from(&traffic.full);
+            original.pinned = traffic.kept();
             tracks.original = Some(original);
         }
         (None, _) => {}

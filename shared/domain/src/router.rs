@@ -99,6 +99,15 @@ impl RouterObservation {
     pub fn highest_fence(&self) -> Fence {
         self.fence.max(self.root_fence)
     }
+
+    /// How many ready endpoints the Service of each track has.
+    pub fn ready_on(&self, services: &TrackServices) -> BTreeMap<Track, u32> {
+        let count = |track: Track| {
+            let found = self.ready.get(&services.of(track));
+            (track, found.copied().unwrap_or(0))
+        };
+        [Track::Blue, Track::Green].map(count).into()
+    }
 }
 
 impl RouterVerdict {

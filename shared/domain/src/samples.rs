@@ -204,6 +204,8 @@ pub(crate) fn observed(number: u32, fence: u64) -> Observation {
         terminating: false,
         ended: false,
         ready: true,
+        created_at: None,
+        ready_at: None,
         images: images(number),
         image_ids: images(number),
         problem: None,

@@ -2,6 +2,8 @@
 
 mod charted;
 pub mod cooling;
+pub mod easing;
+mod pinning;
 mod place;
 mod planned;
 mod render;
@@ -11,10 +13,12 @@ mod told;
 mod traffic;
 
 pub use charted::{Charts, Lack, Lacks, Rendered, charted, everywhere, planned_chart, root_of, values_of};
-pub use place::{brought, cold, fences_on, placed, pointed_at};
+pub use pinning::{given_back, pin, pins};
+pub use place::{behind, brought, cold, fences_on, placed, pointed_at};
 pub use planned::{Ground, Planned, planned};
 pub use render::{
-    RenderFault, full_size, on_track, pointed, pointing, services_of, size_for, sized, weights_at,
+    RenderFault, all_pointing, full_size, on_track, pointed, pointing, services_of, size_for, sized,
+    weights_at,
 };
 pub use told::{adoption, chart_adoption, steps};
 pub use traffic::{Hurry, Pause, Route, Stage, Standing, Traffic, TrafficSeen, schedule};
@@ -82,6 +86,12 @@ pub struct Tracks {
     /// How many pods each Deployment has with the whole traffic, by its name without the track, as the last rollout had it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub full: BTreeMap<String, i32>,
+    /// Whether the live track's autoscalers go no lower than its whole size, as a rollout has left them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_full: bool,
+    /// The fence under which they are eased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub easing: Option<Fence>,
     /// What was last brought to each of them.
     #[serde(default)]
     pub held: BTreeMap<Track, Held>,

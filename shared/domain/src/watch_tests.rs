@@ -361,6 +361,38 @@ fn a_blame_undoes_its_own_rollout_and_no_other() {
     ));
 }
 
+/// A newer release that had the environment and wrote nothing does not end the watch of the one that is live.
+#[test]
+fn a_blame_undoes_what_is_watched_also_after_a_newer_one_gave_up() {
+    let (mut environment, _) = watched();
+    let execution = crate::ids::ExecutionName::parse("mc-api-3-production-1").unwrap();
+    rollout::take_lease(&mut environment, &mut promotion(3), Seconds(600), at(200));
+    rollout::reach(
+        &mut environment,
+        0,
+        Phase::Restored,
+        None,
+        Some("a check said no"),
+    );
+    rollout::complete(
+        &mut environment,
+        &execution,
+        Some(&mut promotion(3)),
+        None,
+        at(201),
+    )
+    .unwrap();
+    assert!(environment.watch.is_some() && environment.last_rollback.is_none());
+    let ours = call(Some("mc-api-2-production-1"), None);
+    assert!(matches!(
+        rollback::decide(&environment, &ours, None, false),
+        Course::BringBack {
+            leaving: Some(ReleaseNumber(2)),
+            ..
+        }
+    ));
+}
+
 fn rolled_back() -> (Environment, Vec<Record>) {
     let (mut environment, _) = watched();
     let call = call(Some("mc-api-2-production-1"), None);

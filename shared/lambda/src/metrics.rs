@@ -22,7 +22,7 @@ pub enum Metric {
     Promotions,
     /// Promotions that failed.
     PromotionsFailed,
-    /// Rollbacks that began.
+    /// Rollbacks completed.
     Rollbacks,
     /// From wanted to completed, in seconds.
     PromotionSeconds,

@@ -2,7 +2,7 @@
 
 use aws_sdk_elasticloadbalancingv2::config::http::HttpResponse;
 use aws_sdk_elasticloadbalancingv2::error::{ProvideErrorMetadata, SdkError};
-use sluice_aws::{Trouble, trouble};
+use sluice_aws::{AssumeError, Trouble, trouble};
 use std::error::Error;
 
 type Source = Box<dyn Error + Send + Sync>;
@@ -40,6 +40,9 @@ pub enum LoadBalancersError {
         #[source]
         source: Source,
     },
+    /// The environment's role could not be assumed.
+    #[error("Elastic Load Balancing cannot be asked: {0}")]
+    Role(#[source] AssumeError),
     /// An answer lacks what it must have, so that nothing can be concluded from it.
     #[error("Elastic Load Balancing answered {action} without {field}")]
     Malformed {
@@ -53,7 +56,11 @@ pub enum LoadBalancersError {
 impl LoadBalancersError {
     /// Whether the same call may work a little later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        match self {
+            Self::Unavailable { .. } => true,
+            Self::Role(error) => error.trouble().is_transient(),
+            Self::Denied { .. } | Self::Refused { .. } | Self::Malformed { .. } => false,
+        }
     }
 
     pub(crate) fn of<E>(action: &'static str, error: SdkError<E, HttpResponse>) -> Self

@@ -6,6 +6,7 @@ use aws_config::SdkConfig;
 use aws_sdk_elasticloadbalancingv2::Client;
 use aws_sdk_elasticloadbalancingv2::types::Listener;
 use futures::{StreamExt, TryStreamExt, stream};
+use sluice_aws::{AwsPlace, Clients};
 use sluice_domain::router::{ListenerRule, LoadBalancer, Target, TargetGroup};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,26 +15,44 @@ const AT_ONCE: usize = 4;
 /// The most resources of one DescribeTags (API_DescribeTags).
 const MOST_TAGGED: usize = 20;
 
-/// The load balancers of one account and region.
+/// Load balancers, in every account and region that this process has met. Clones share their clients.
 #[derive(Debug, Clone)]
 pub struct LoadBalancers {
+    clients: Clients<Client>,
+}
+
+/// Those of one account and region.
+struct Reader {
     client: Client,
 }
 
 impl LoadBalancers {
-    /// Those that this configuration reaches: the account and region of the environment's cluster.
+    /// Load balancers that are read with this configuration's credentials.
     pub fn new(config: &SdkConfig) -> Self {
         Self {
-            client: Client::new(config),
+            clients: Clients::new(config, Client::new),
         }
     }
 
-    /// The load balancer with this DNS name: the rules of all its listeners that forward, and the target groups that the
-    /// controller made there for this cluster and Ingress (`namespace/name`) with the health of their targets. None where there
-    /// is no such load balancer.
+    /// The load balancer with this DNS name, in the account and region of the environment: the rules of all its listeners that
+    /// forward, and the target groups that the controller made there for this cluster and Ingress (`namespace/name`) with the
+    /// health of their targets. None where there is no such load balancer.
     ///
     /// Rules are read before health, so that a target group that has just been named is not told as healthy from before.
     pub async fn read(
+        &self,
+        at: &AwsPlace,
+        cluster: &str,
+        ingress: &str,
+        hostname: &str,
+    ) -> Result<Option<LoadBalancer>, LoadBalancersError> {
+        let client = self.clients.at(at).await.map_err(LoadBalancersError::Role)?;
+        Reader { client }.read(cluster, ingress, hostname).await
+    }
+}
+
+impl Reader {
+    async fn read(
         &self,
         cluster: &str,
         ingress: &str,

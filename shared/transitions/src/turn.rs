@@ -138,9 +138,7 @@ pub async fn gates_of(
     let rollback = rollback_target(backends, pipeline, environment).await?;
     let spec = spec_of(pipeline, &environment.name)?;
     let budgets = rollback_budgets(backends, spec, environment).await?;
-    let budget = budgets
-        .as_ref()
-        .map(|budgets| (&budgets.worst, spec.rollback_within));
+    let budget = budgets.as_ref().map(|budgets| (budgets, spec.rollback_within));
     Ok(gates::check(&Evidence {
         release,
         image: image.as_ref(),

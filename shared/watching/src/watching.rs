@@ -119,7 +119,7 @@ impl Watching {
             };
             match self.call(&environment, &look.exposed, why, now).await? {
                 Called::Done(message) => return Ok(Some(message)),
-                Called::Changed(since) => environment = since,
+                Called::Changed(since) => environment = *since,
             }
         }
         let why = format!(
@@ -166,7 +166,7 @@ impl Watching {
                 if exposes_the_same(&since, exposed) {
                     return Err(failure);
                 }
-                Ok(Called::Changed(since))
+                Ok(Called::Changed(Box::new(since)))
             }
             Err(failure) => Err(failure),
         }
@@ -263,7 +263,7 @@ impl Watching {
 enum Called {
     Done(String),
     /// What was to be undone is not there any more; this is.
-    Changed(Environment),
+    Changed(Box<Environment>),
 }
 
 fn exposes_the_same(environment: &Environment, before: &Exposed) -> bool {

@@ -142,6 +142,9 @@ mod tests {
             told.push(refusal.message);
             spec.alarms.clear();
         }
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @r"
+        Field `despite` names mc-api-p95, which is no alarm of production in the version that the release keeps: it has mc-api-5xx, mc-api-p99.
+        Field `despite` names mc-api-p95, which is no alarm of production in the version that the release keeps: it has none.
+        ");
     }
 }

@@ -228,7 +228,7 @@ async fn comes_back_in_time(
     release: ReleaseNumber,
 ) -> Result<(), OperateError> {
     let budgets = rollback_budgets(&door.backends, spec, environment).await?;
-    match budgets.and_then(|budgets| budgets.worst.over(spec.rollback_within)) {
+    match budgets.and_then(|budgets| budgets.refusal(spec.rollback_within)) {
         None => Ok(()),
         Some(why) => {
             let message = format!(

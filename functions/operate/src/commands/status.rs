@@ -208,7 +208,7 @@ fn of_environment(
     let revision = helm.and_then(|run| run.revision);
     EnvironmentStatus {
         checks,
-        tracks: api::tracks(&state),
+        tracks: api::tracks(&state, spec),
         alarms: api::alarms(&state, spec),
         // While something is done, the watch rests.
         watch: state.watch.as_ref().filter(|_| calm).map(api::watch),

@@ -155,6 +155,10 @@ mod tests {
         for environment in [baking, shifting, rolling] {
             told.push(paused_text(&place, environment.rollout.as_ref().unwrap()));
         }
-        insta::assert_snapshot!(told.join("\n"), @"");
+        insta::assert_snapshot!(told.join("\n"), @r"
+        mc-api#42 is paused in production. It keeps 25 % of the traffic, until `sluice resume`; alarms, `abort` and `rollback` still stop it.
+        mc-api#42 is paused in production. It stays at the 25 % of the traffic that it is given now, until `sluice resume`; alarms, `abort` and `rollback` still stop it.
+        mc-api#42 is paused in production. It stays at its first step, which it is made ready for now, until `sluice resume`; alarms, `abort` and `rollback` still stop it.
+        ");
     }
 }

@@ -10,7 +10,8 @@ import time
 from ministack.services import alb
 
 _parse_actions, _action_xml, _tg_xml = alb._parse_actions, alb._action_xml, alb._tg_xml
-_delete_tg, _register, _deregister = alb._delete_tg, alb._register_targets, alb._deregister_targets
+_delete_lb, _delete_tg = alb._delete_lb, alb._delete_tg
+_register, _deregister = alb._register_targets, alb._deregister_targets
 
 # https://docs.aws.amazon.com/elasticloadbalancing/latest/APIReference/API_TargetHealth.html
 _DESCRIPTIONS = {
@@ -86,6 +87,14 @@ def describe_tgs(params):
 
 
 _describe_tgs = alb._describe_tgs
+
+
+def delete_lb(params):
+    """Its listeners and their rules go with it."""
+    arn = alb._p(params, "LoadBalancerArn")
+    for listener in [key for key, one in alb._listeners.items() if one.get("LoadBalancerArn") == arn]:
+        alb._ACTION_MAP["DeleteListener"]({"ListenerArn": [listener]})
+    return _delete_lb(params)
 
 
 def delete_tg(params):
@@ -185,7 +194,7 @@ def simulate_target_health(params):
 
 def install():
     alb._parse_actions, alb._action_xml, alb._tg_xml = parse_actions, action_xml, tg_xml
-    changed = {"DescribeTargetGroups": describe_tgs, "DeleteTargetGroup": delete_tg, "RegisterTargets": register,
+    changed = {"DescribeTargetGroups": describe_tgs, "DeleteLoadBalancer": delete_lb, "DeleteTargetGroup": delete_tg, "RegisterTargets": register,
                "DeregisterTargets": deregister, "DescribeTargetHealth": describe_target_health,
                "SimulateTargetHealth": simulate_target_health}
     for name in ("CreateListener", "ModifyListener", "CreateRule", "ModifyRule"):

@@ -64,6 +64,12 @@ class Balancing(PluginTest):
         self.assertEqual(call("DeleteTargetGroup", TargetGroupArn=self.groups[1])[0], 200)
         self.assertEqual(call("DescribeTargetGroups", Names__member__1="green")[0], 400)
 
+    def test_what_a_balancer_has_goes_with_it(self):
+        self.rule(1, 0)
+        call("DeleteLoadBalancer", LoadBalancerArn=self.balancer)
+        self.assertEqual(call("DeleteTargetGroup", TargetGroupArn=self.groups[1])[0], 200)
+        self.assertEqual(call("DescribeRules", ListenerArn=self.listener)[1].count("<RuleArn>"), 0)
+
     def test_health_is_what_was_said_of_a_target(self):
         blue = self.groups[0]
         target = {"TargetGroupArn": blue, "Targets__member__1__Id": "10.244.0.2"}

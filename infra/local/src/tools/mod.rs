@@ -2,7 +2,9 @@
 
 pub mod charts;
 pub mod definitions;
+mod go;
 pub mod helm;
+pub mod kubectl;
 pub mod kubernetes;
 mod modules;
 pub mod python;

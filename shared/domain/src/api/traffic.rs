@@ -5,7 +5,7 @@ use crate::environment::{Environment, Phase, Rollout};
 use crate::ids::ReleaseNumber;
 use crate::pipeline::EnvironmentSpec;
 use crate::rollout::stage_of;
-use crate::tracks::{Held, Hurry, Pause, Track, Traffic, Weights, schedule};
+use crate::tracks::{Held, Hurry, Pause, Track, Traffic, Weights, schedule, size_for};
 use crate::watch::Watch;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,9 @@ pub struct TrackStatus {
     pub state: TrackState,
     /// Its part of the traffic as it was last decided, in percent.
     pub weight: u32,
+    /// How many pods it was last given, at least, of all its Deployments together; none where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pods: Option<u32>,
     /// Until when it keeps its pods at least, so that a rollback is one change of weights; none where nothing says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warm_until: Option<Timestamp>,
@@ -109,7 +112,7 @@ pub struct AlarmStatus {
 }
 
 /// The places of an environment that has tracks, and what each of them is for.
-pub fn tracks(environment: &Environment) -> Vec<TrackStatus> {
+pub fn tracks(environment: &Environment, spec: Option<&EnvironmentSpec>) -> Vec<TrackStatus> {
     let Some(known) = &environment.tracks else {
         return Vec::new();
     };
@@ -135,10 +138,50 @@ pub fn tracks(environment: &Environment) -> Vec<TrackStatus> {
             release,
             state,
             weight,
+            pods: pods(environment, spec, place, state, held),
             warm_until: warm_until(environment).filter(|_| state == TrackState::Warm),
         })
     });
     shown.collect()
+}
+
+fn pods(
+    environment: &Environment,
+    spec: Option<&EnvironmentSpec>,
+    place: Option<Track>,
+    state: TrackState,
+    held: Option<&Held>,
+) -> Option<u32> {
+    let moving = moving(environment);
+    let known = environment.tracks.as_ref()?;
+    let sizes: Vec<i32> = match (state, moving) {
+        (TrackState::Cooling | TrackState::Cold, _) => return Some(0),
+        (TrackState::Coming, Some((rollout, traffic))) => {
+            let weight = stage_of(rollout, traffic, spec?).weight;
+            traffic
+                .full
+                .values()
+                .map(|full| size_for(*full, weight))
+                .collect()
+        }
+        // It loses its pods when it is cooled.
+        (TrackState::Leaving, Some((_, traffic))) => {
+            let given = traffic.weights.unwrap_or_default();
+            let weight = place.map_or(given.original, |track| given.of(track));
+            traffic
+                .full
+                .values()
+                .map(|full| size_for(*full, weight))
+                .collect()
+        }
+        (TrackState::Live, Some((_, traffic))) if traffic.from == place => {
+            traffic.full_before().into_values().collect()
+        }
+        (TrackState::Live, _) => known.full.values().copied().collect(),
+        _ => held?.pinned.values().copied().collect(),
+    };
+    let all = sizes.iter().filter_map(|size| u32::try_from(*size).ok());
+    (!sizes.is_empty()).then(|| all.fold(0, u32::saturating_add))
 }
 
 fn live_release(environment: &Environment, held: Option<&Held>) -> Option<ReleaseNumber> {

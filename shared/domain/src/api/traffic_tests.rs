@@ -30,7 +30,7 @@ fn canary() -> EnvironmentSpec {
 fn told(name: &str, environment: &Environment) -> String {
     let spec = canary();
     let mut lines = vec![format!("{name}:")];
-    for one in tracks(environment) {
+    for one in tracks(environment, Some(&spec)) {
         let place = one.track.map_or("before", Track::as_str);
         let release = one
             .release
@@ -40,8 +40,10 @@ fn told(name: &str, environment: &Environment) -> String {
             .map(|at| format!(" until {at}"))
             .unwrap_or_default();
         lines.push(format!(
-            "  {place} {release} {:?} {} %{warm}",
-            one.state, one.weight
+            "  {place} {release} {:?} {} %, {} pods{warm}",
+            one.state,
+            one.weight,
+            one.pods.map_or_else(|| "?".to_owned(), |pods| pods.to_string())
         ));
     }
     let far = environment

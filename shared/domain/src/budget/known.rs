@@ -1,6 +1,6 @@
 //! What is known of a rollback to a stored bundle.
 
-use super::{Budget, Known, Pods, RouterKind, Way};
+use super::{Budget, Known, Pods, Ready, RouterKind, Way};
 use crate::bundle::Bundle;
 use crate::environment::Environment;
 use crate::pipeline::{EnvironmentSpec, Router, Seconds};
@@ -15,6 +15,8 @@ pub struct Budgets {
     pub warm: Option<Budget>,
     /// At worst: every pod is made anew.
     pub worst: Budget,
+    /// The same, where what was never seen takes as little as it can: whatever is longer than that is a guess.
+    pub sure: Budget,
 }
 
 impl Budgets {
@@ -23,15 +25,53 @@ impl Budgets {
         let router = router(spec, environment).map(RouterKind::of);
         let known = |way| Known {
             way,
-            pods: pods(bundle),
-            accepted: None,
+            pods: pods(bundle, environment),
+            accepted: accepted(environment, router),
             deregistration: Seconds(0),
         };
+        let worst = known(router.map_or(Way::Rolling, Way::Cold));
         Self {
             warm: router.map(|router| Budget::of(&known(Way::Warm(router)))),
-            worst: Budget::of(&known(router.map_or(Way::Rolling, Way::Cold))),
+            worst: Budget::of(&worst),
+            sure: Budget::of(&without_guesses(worst)),
         }
     }
+
+    /// Why a rollback that takes so long must not become necessary; none where it fits into the limit as far as it is known.
+    /// Nothing is refused on what probes allow a pod that nobody has seen yet: most are ready much sooner.
+    pub fn refusal(&self, limit: Seconds) -> Option<String> {
+        self.sure.over(limit)
+    }
+
+    /// That it may take longer than it may, by the probes of pods that nobody has seen yet.
+    pub fn doubt(&self, limit: Seconds) -> Option<String> {
+        let is_guess = self.worst.seconds > limit && self.sure.seconds <= limit;
+        is_guess.then(|| {
+            format!(
+                "by its probes alone a rollback could take up to {}, more than rollback_within, which is {limit}: how long \
+                 its pods really take is seen when a release is verified here, and only that is a reason to refuse one",
+                self.worst.seconds
+            )
+        })
+    }
+}
+
+fn without_guesses(mut known: Known) -> Known {
+    for pods in &mut known.pods {
+        if let Ready::Probes(_) = pods.ready {
+            pods.ready = Ready::AtOnce;
+        }
+    }
+    known
+}
+
+/// How long this router was seen to take. Another one says nothing of it.
+fn accepted(environment: &Environment, router: Option<RouterKind>) -> Option<Seconds> {
+    let route = environment.tracks.as_ref()?.route.as_ref()?;
+    environment
+        .seen
+        .accepted
+        .filter(|_| router == Some(RouterKind::of(&route.router)))
 }
 
 /// What would share the traffic out: what the pipeline says, or what did until now where it says `rolling` again.
@@ -44,14 +84,19 @@ fn router<'a>(spec: &'a EnvironmentSpec, environment: &'a Environment) -> Option
     spec.strategy.router().or_else(used)
 }
 
-fn pods(bundle: &Bundle) -> Vec<Pods> {
-    let of = |name: &str, manifest: &Value, replicas| {
+fn pods(bundle: &Bundle, environment: &Environment) -> Vec<Pods> {
+    let of = |name: &str, manifest: &Value, replicas: Option<i32>| {
         let mut manifest = manifest.clone();
         // A bundle's manifests have no names: they stand beside them.
         if let Some(manifest) = manifest.as_object_mut() {
             manifest.insert("metadata".to_owned(), json!({"name": name}));
         }
-        Pods::of(&manifest, replicas, None)
+        let full = environment
+            .tracks
+            .as_ref()
+            .and_then(|tracks| tracks.full.get(name));
+        let seen = environment.seen.ready.get(name).copied();
+        Pods::of(&manifest, replicas.or_else(|| full.copied()), seen)
     };
     let deployments = bundle.deployments.iter();
     deployments

@@ -5,6 +5,7 @@ use crate::bundle::{Baseline, Bundle};
 use crate::environment::{Environment, Rollout, RolloutKind};
 use crate::ids::Hash;
 use crate::tracks::{Held, Track, Tracks, Traffic, full_size};
+use std::collections::BTreeMap;
 
 /// Where a target comes back in an environment with tracks; none where there are none. `bundle` is the target's.
 ///
@@ -62,8 +63,11 @@ fn place_of(environment: &Environment, target: &Target, bundle: &Bundle) -> Resu
             };
             (tracks.warm(&target.bundle).unwrap_or(elsewhere), live)
         };
-        let full = full_size(bundle, &tracks.full);
-        return Ok(Some(Traffic::new(route.clone(), to, Some(from), full)));
+        let full = kept_size(tracks, to, bundle, &target.bundle);
+        return Ok(Some(Traffic {
+            left: tracks.full.clone(),
+            ..Traffic::new(route.clone(), to, Some(from), full)
+        }));
     };
     let afresh = |to, from| Traffic {
         // What has traffic is not forgotten: another rollback may come before this one has moved any.
@@ -78,7 +82,11 @@ fn place_of(environment: &Environment, target: &Target, bundle: &Bundle) -> Resu
         return Ok(Some(stays));
     }
     if was_there(environment, tracks, rollout, traffic, &target.bundle) {
-        return Ok(Some(afresh(traffic.from, traffic.to)));
+        return Ok(Some(Traffic {
+            full: as_it_was(bundle, traffic),
+            left: traffic.full.clone(),
+            ..afresh(traffic.from, traffic.to)
+        }));
     }
     match traffic.weights {
         _ if rollout.target.as_ref() == Some(&target.bundle) => Ok(Some(afresh(traffic.to, traffic.from))),
@@ -97,6 +105,26 @@ fn place_of(environment: &Environment, target: &Target, bundle: &Bundle) -> Resu
 fn is_cold_original(tracks: &Tracks, bundle: &Hash) -> bool {
     let is_it = |held: &Held| held.bundle == *bundle;
     tracks.by_helm && tracks.original.as_ref().is_some_and(is_it)
+}
+
+/// How many pods the side that the traffic comes from has: as many as it had when the rollout began.
+fn as_it_was(bundle: &Bundle, traffic: &Traffic) -> BTreeMap<String, i32> {
+    let mut full = full_size(bundle, &traffic.full);
+    full.extend(traffic.left.clone());
+    full
+}
+
+/// How many pods what comes back has with the whole traffic: what is kept warm comes back as it is kept, at once.
+fn kept_size(tracks: &Tracks, to: Option<Track>, bundle: &Bundle, hash: &Hash) -> BTreeMap<String, i32> {
+    let held = match to {
+        Some(track) => tracks.held.get(&track),
+        None => tracks.original.as_ref(),
+    };
+    let is_warm = |held: &&Held| held.bundle == *hash && held.cooling.is_none() && !held.pinned.is_empty();
+    match held.filter(is_warm) {
+        Some(held) => held.pinned.clone(),
+        None => full_size(bundle, &tracks.full),
+    }
 }
 
 /// Whether a bundle is what the traffic of a rollout under way comes from.

@@ -11,6 +11,8 @@ use crate::tracks::{Route, Standing, Track, TrackServices, Traffic, TrafficSeen,
 use crate::workload::{Observation, Verdict};
 use std::collections::BTreeMap;
 
+type Command = fn(&mut Environment) -> Said;
+
 fn canary() -> EnvironmentSpec {
     let step = |weight, pause| CanaryStep {
         weight,
@@ -147,7 +149,7 @@ fn ana_goes_on(environment: &mut Environment) -> Said {
 fn each_command_in_each_state() {
     let mut lines = Vec::new();
     for (name, environment) in states() {
-        let commands: [(&str, fn(&mut Environment) -> Said); 4] = [
+        let commands: [(&str, Command); 4] = [
             ("pause", ana_pauses),
             ("resume", |environment| resume(environment, "ana", None, at(100))),
             ("promote --full", ana_hurries),
@@ -203,6 +205,7 @@ fn seen(environment: &Environment) -> TrafficSeen {
         standing: Standing::Accepted,
         pointed: Some(traffic.from),
         pointed_fence: environment.fence,
+        ready: [(Track::Blue, 4), (Track::Green, 4)].into(),
     }
 }
 

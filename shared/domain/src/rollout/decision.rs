@@ -2,7 +2,7 @@
 
 mod on_tracks;
 
-pub use on_tracks::{awaits_helm, sleeps, stage_of};
+pub use on_tracks::{awaits_helm, has_all_pods, is_warm, lost_its_pods, sleeps, stage_of};
 
 use crate::bundle::Bundle;
 use crate::check::{Stage, Standing, is_helms, standing};
@@ -139,10 +139,13 @@ fn starting(facts: Facts<'_>, now: Timestamp) -> Decision {
         };
     }
     match checks(facts, Stage::Before, now) {
-        Checked::Passed if now >= rollout.deadline => {
-            Decision::Abandon(waited("its time was over before it began", rollout))
-        }
         Checked::Passed => match alarms(facts) {
+            Verdict::Failed(reason) | Verdict::Inconclusive(reason) if now >= rollout.deadline => {
+                Decision::Abandon(format!("its time was over before it began: {reason}"))
+            }
+            _ if now >= rollout.deadline => {
+                Decision::Abandon(waited("its time was over before it began", rollout))
+            }
             Verdict::Failed(reason) | Verdict::Inconclusive(reason) => Decision::Look(reason, LATER),
             Verdict::Passed => Decision::Begin,
         },

@@ -563,9 +563,20 @@ fn where_nothing_is_under_way_the_live_release_is_what_is_left() {
     ends(&mut world);
     world.complete();
     assert_eq!(world.roll_back(None, false), Err("already".into()));
-    // After a release that failed and is gone, the live one is what a call leaves: whoever hears of an alarm that this one did
-    // not cause must not call.
+    // After a release that had traffic, failed and is gone, a call without a target means that one: the live one stays. Further
+    // back needs a name.
     let mut world = restored();
     world.complete();
+    assert_eq!(world.roll_back(None, false), Err("already".into()));
+    assert_eq!(world.roll_back(Some(1), false), Ok(Some(1)));
+    // One that never had any has left no doubt which one is meant.
+    let mut world = restoring_unshifted();
+    assert_eq!(ends_well_in_place(&mut world), "back");
+    world.complete();
     assert_eq!(world.roll_back(None, false), Ok(Some(1)));
+}
+
+fn ends_well_in_place(world: &mut World) -> String {
+    world.accepting = true;
+    ends(world)
 }

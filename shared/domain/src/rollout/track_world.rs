@@ -8,7 +8,8 @@ use crate::pipeline::{BlueGreen, Canary, CanaryStep, CheckSpec, EnvironmentSpec,
 use crate::rollback::{self, Call, Course};
 use crate::samples::{self, at, hash, promotion, rolling, with_completed};
 use crate::tracks::{
-    Route, Standing, Track, TrackServices, Tracks, TrafficSeen, Weights, full_size, placed, render_samples,
+    Route, Standing, Track, TrackServices, Tracks, TrafficSeen, Weights, full_size, pin, placed,
+    render_samples,
 };
 use crate::wire::Caught;
 use crate::workload::{Observation, ObservedDeployment, ObservedPod, PodProblem, Verdict};
@@ -43,6 +44,8 @@ pub(crate) struct World {
     pub prompt: bool,
     /// Whether the router's controller accepts at once.
     pub accepting: bool,
+    /// How many endpoints of a track there are at most: a controller of its own makes them.
+    pub reached: u32,
 }
 
 pub(crate) fn bundle(number: u32) -> Bundle {
@@ -117,6 +120,7 @@ impl World {
                 (Track::Green, Held::new(hash(1), Some(ReleaseNumber(1)))),
             ]),
             original: None,
+            ..Tracks::default()
         });
         let pods = [(Track::Blue, 2), (Track::Green, 1)];
         let pods = pods.map(|(track, release)| (name_at(Some(track)), running(release)));
@@ -134,6 +138,7 @@ impl World {
                 standing: Standing::Accepted,
                 pointed: Some(Some(Track::Blue)),
                 pointed_fence: Fence(7),
+                ready: BTreeMap::new(),
             },
             alarms: Some(Verdict::Passed),
             caught: None,
@@ -141,6 +146,7 @@ impl World {
             step: 0,
             prompt: true,
             accepting: true,
+            reached: u32::MAX,
         }
     }
 
@@ -184,6 +190,14 @@ impl World {
         bundle(number)
     }
 
+    /// What runs where the traffic comes from.
+    fn left(&self) -> Option<Bundle> {
+        match self.rollout().baseline.as_ref()? {
+            Baseline::Bundle { hash } => Some(self.stored(hash)),
+            Baseline::Nothing => None,
+        }
+    }
+
     pub fn wanted(&self) -> Option<Bundle> {
         let wanted = self.rollout().wanted()?;
         let (Wanted::Bundle(hash) | Wanted::NoPods(hash)) = wanted;
@@ -207,6 +221,10 @@ impl World {
     /// What comes next, as it stands.
     pub fn decide(&self) -> Decision {
         let (wanted, observed) = (self.wanted(), self.observed());
+        let seen = TrafficSeen {
+            ready: self.endpoints(),
+            ..self.seen.clone()
+        };
         let facts = Facts {
             rollout: self.rollout(),
             wanted: wanted.as_ref(),
@@ -215,10 +233,20 @@ impl World {
             is_helm: false,
             helm: None,
             caught: self.caught.as_ref(),
-            traffic: self.rollout().traffic.as_ref().map(|_| &self.seen),
+            traffic: self.rollout().traffic.as_ref().map(|_| &seen),
             alarms: self.alarms.as_ref(),
         };
         decide(facts, at(self.now))
+    }
+
+    /// Every ready pod is an endpoint, but for those that are kept from being any.
+    fn endpoints(&self) -> BTreeMap<Track, u32> {
+        let ready = |track: Track| {
+            let pods = self.pods.get(&name_at(Some(track)));
+            let ready = pods.map_or(0, |pods| pods.ready);
+            (track, u32::try_from(ready).unwrap().min(self.reached))
+        };
+        [Track::Blue, Track::Green].map(ready).into()
     }
 
     /// Decides, records and carries out.
@@ -269,7 +297,15 @@ impl World {
                 check::start(environment, step, *stage, check, *attempt, now)
             }
             Decision::Hold(reason) => check::hold(environment, step, &spec, reason, now),
-            Decision::Shift => shift(environment, step, stage.unwrap(), highest, within, now),
+            Decision::Shift => {
+                let left = self.left();
+                let observed = self.observed();
+                let environment = &mut self.environment;
+                if let Some(left) = left {
+                    pin(environment, &left, &observed);
+                }
+                shift(environment, step, stage.unwrap(), highest, within, now)
+            }
             Decision::Bake => bake(environment, step, stage.unwrap().bake.unwrap(), now),
             Decision::Advance(next) => advance(environment, step, *next, highest, within, now),
             Decision::Pause(reason) => {

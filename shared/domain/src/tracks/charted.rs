@@ -7,6 +7,7 @@ mod values;
 pub use lacks::{Lack, Lacks};
 pub use values::values_of;
 
+use super::planned::bounds;
 use super::render::{is_service, name_of, of_size, set, size_for};
 use super::{Planned, RenderFault, Route, TRACK_LABEL, Track, TrackServices, Tracks, Traffic};
 use crate::bundle::{Bundle, HelmBundle, HelmTrack, WorkloadBundle};
@@ -86,6 +87,7 @@ pub fn charted(charts: &Charts<'_>) -> Result<Bundle, Lacks> {
             release: rendered.release.clone(),
             values: rendered.values.to_string(),
             deployments: paired(&neutral, deployments, *track),
+            behind: service.map_or_else(Vec::new, |service| lacks::behind(rendered, service)),
             service: service.map_or(Value::Null, |service| {
                 owned(service, &rendered.release, charts.namespace)
             }),
@@ -235,6 +237,29 @@ pub(super) fn preview(bundle: &Bundle, track: Track, name: &str) -> Option<Value
     Some(plain_service(name, Some(own)))
 }
 
+/// How many pods a track's Service has behind it in this size. A chart's bundle has neither that Service nor its pods' labels:
+/// who is behind it was read from what the chart rendered. None of a Service or a bundle that is no chart's.
+pub(super) fn behind(placed: &Bundle, service: &str) -> Option<u32> {
+    let helm = placed.helm.as_ref()?;
+    let own = helm
+        .tracks
+        .values()
+        .find(|own| name_of(&own.service) == service)?;
+    let selected = placed
+        .deployments
+        .iter()
+        .filter(|one| own.behind.contains(&one.name));
+    let asked = selected.filter_map(|one| u32::try_from(one.replicas?).ok());
+    Some(asked.sum())
+}
+
+/// What a Deployment of a bundle is called on a track; none in a bundle that is no chart's.
+pub(super) fn name_on<'b>(bundle: &'b Bundle, track: Track, name: &str) -> Option<&'b str> {
+    let own = bundle.helm.as_ref()?.tracks.get(&track)?;
+    let place = bundle.deployments.iter().position(|one| one.name == name)?;
+    Some(own.deployments.get(place)?.name.as_str())
+}
+
 /// A chart's bundle on a track.
 pub(super) fn on_track(bundle: &Bundle, helm: &HelmBundle, track: Track) -> Result<Bundle, RenderFault> {
     let own = helm
@@ -260,6 +285,7 @@ pub(super) fn on_its_track(
     bundle: &Bundle,
     traffic: &Traffic,
     track: Track,
+    full: &BTreeMap<String, i32>,
     weight: u32,
 ) -> Result<Bundle, RenderFault> {
     let placed = super::on_track(bundle, track)?;
@@ -268,7 +294,7 @@ pub(super) fn on_its_track(
         .iter()
         .zip(&placed.deployments)
         .map(|(one, own)| {
-            let full = traffic.full.get(&one.name).copied();
+            let full = full.get(&one.name).copied();
             let full = full.or(one.replicas).unwrap_or(1);
             (own.name.clone(), size_for(full, weight))
         })
@@ -329,34 +355,47 @@ pub fn planned_chart(
     if !target.is_charted() {
         return Err("what helm was asked is not known for both tracks".to_owned());
     }
-    let full = target
-        .deployments
-        .iter()
-        .map(|one| {
-            let running = running(&one.name, observed, tracks.live, live).unwrap_or(0);
-            (one.name.clone(), one.replicas.unwrap_or(1).max(running).max(0))
-        })
+    let names = target.deployments.iter().map(|one| one.name.as_str());
+    let left: BTreeMap<String, i32> = names
+        .filter_map(|name| Some((name.to_owned(), running(name, observed, tracks.live, live)?)))
         .collect();
+    let to = tracks.idle();
+    let size = |one: &WorkloadBundle| wanted_size(&target, to, one, left.get(&one.name).copied());
+    let full = target.deployments.iter();
+    let full = full.map(|one| (one.name.clone(), size(one))).collect();
     Ok(Planned {
         route,
-        to: tracks.idle(),
+        to,
         full,
+        left,
         target,
     })
 }
 
-/// How many pods a Deployment of this name without a track is to have now, where the traffic is.
+/// How many pods a Deployment is to have with the whole traffic: where an autoscaler decides, as many as run now, within its
+/// bounds; else as many as the chart says, also where that is fewer; where nobody says it, as many as run.
+fn wanted_size(bundle: &Bundle, track: Track, one: &WorkloadBundle, now: Option<i32>) -> i32 {
+    let own = bundle.helm.as_ref().and_then(|helm| helm.tracks.get(&track));
+    let objects = own.map(|own| own.autoscalers.as_slice()).unwrap_or_default();
+    let name = name_on(bundle, track, &one.name).unwrap_or(&one.name);
+    let size = match bounds(objects, name) {
+        Some((least, most)) => now
+            .or(one.replicas)
+            .unwrap_or(least)
+            .clamp(least, most.max(least)),
+        None => one.replicas.or(now).unwrap_or(1),
+    };
+    size.max(0)
+}
+
+/// How many pods a Deployment of this name without a track is to have now, where the traffic is; none where it has none.
 fn running(name: &str, observed: &Observation, track: Option<Track>, live: Option<&Bundle>) -> Option<i32> {
     let own = match (track, live) {
-        (Some(track), Some(live)) => {
-            let own = live.helm.as_ref()?.tracks.get(&track)?;
-            let place = live.deployments.iter().position(|one| one.name == name)?;
-            own.deployments.get(place)?.name.as_str()
-        }
+        (Some(track), Some(live)) => name_on(live, track, name)?,
         _ => name,
     };
     let found = observed.deployments.iter().find(|one| one.name == own)?;
-    Some(found.wanted)
+    Some(found.wanted).filter(|wanted| *wanted > 0)
 }
 
 #[cfg(test)]

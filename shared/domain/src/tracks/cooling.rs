@@ -18,18 +18,17 @@ pub struct Cooling {
     pub fence: Option<Fence>,
 }
 
-/// The next place that is to give its pods back: nobody changes the environment, nothing there is watched any more.
+/// The next place that is to give its pods back: nobody changes the environment, nothing there is watched any more. Where no
+/// track is live, what came to one has failed there, and what was there before has the traffic.
 pub fn to_cool(environment: &Environment) -> Option<Cooling> {
-    let tracks = environment
-        .tracks
-        .as_ref()
-        .filter(|_| environment.lease.is_none())?;
-    let live = tracks.live?;
-    let original = tracks.original.as_ref().map(|held| (None, held));
+    let is_at_rest = environment.lease.is_none() && environment.watch.is_none();
+    let tracks = environment.tracks.as_ref().filter(|_| is_at_rest)?;
+    let live = tracks.live;
+    let original = live.and(tracks.original.as_ref()).map(|held| (None, held));
     let idle = tracks
         .held
         .iter()
-        .filter(|(track, _)| **track != live)
+        .filter(|(track, _)| Some(**track) != live)
         .map(|(track, held)| (Some(*track), held));
     let (place, held) = original
         .into_iter()
@@ -83,7 +82,11 @@ fn held<'e>(environment: &'e mut Environment, cooling: &Cooling) -> Option<&'e m
     let held = match cooling.place {
         Some(track) if tracks.live == Some(track) => None,
         Some(track) => tracks.held.get_mut(&track),
-        None => tracks.original.as_mut(),
+        None => tracks.live.and(tracks.original.as_mut()),
     }?;
     (held.bundle == cooling.bundle && held.cooled_at.is_none()).then_some(held)
 }
+
+#[cfg(test)]
+#[path = "cooling_tests.rs"]
+mod tests;

@@ -1,7 +1,8 @@
 //! What a phase of a rollout on tracks wants in the cluster, and where.
 
 use super::{
-    RenderFault, TRACK_LABEL, Track, Traffic, charted, on_track, pointed, pointing, schedule, sized,
+    RenderFault, TRACK_LABEL, Track, Traffic, charted, given_back, on_track, pointed, pointing, schedule,
+    sized,
 };
 use crate::bundle::Bundle;
 use crate::environment::{Phase, Rollout};
@@ -10,6 +11,7 @@ use crate::pipeline::{EnvironmentSpec, Strategy};
 use crate::plan::FENCE_ANNOTATION;
 use crate::rollout::stage_of;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// The bundle of a phase as it is to be where the phase wants it; `bundle` is as it is stored, without a place.
 pub fn placed(rollout: &Rollout, spec: &EnvironmentSpec, bundle: Bundle) -> Result<Bundle, RenderFault> {
@@ -33,8 +35,12 @@ pub fn placed(rollout: &Rollout, spec: &EnvironmentSpec, bundle: Bundle) -> Resu
     } else {
         stage_of(rollout, traffic, spec).weight
     };
+    let full = match goes_back && traffic.has_other {
+        true => traffic.full_before(),
+        false => traffic.full.clone(),
+    };
     let Some(track) = place else {
-        return Ok(original(bundle, traffic));
+        return Ok(original(bundle, &full));
     };
     let without_pods =
         !bundle.deployments.is_empty() && bundle.deployments.iter().all(|one| one.replicas == Some(0));
@@ -48,7 +54,7 @@ pub fn placed(rollout: &Rollout, spec: &EnvironmentSpec, bundle: Bundle) -> Resu
     if without_pods {
         return Ok(on_track(&bundle, track)?.scaled_to_zero());
     }
-    let mut placed = on_its_track(&bundle, traffic, track, weight)?;
+    let mut placed = on_its_track(&bundle, traffic, track, &full, weight)?;
     if matches!(spec.strategy, Strategy::BlueGreen(_)) && !goes_back {
         placed.objects.extend(preview(&bundle, traffic, track));
     }
@@ -58,11 +64,11 @@ pub fn placed(rollout: &Rollout, spec: &EnvironmentSpec, bundle: Bundle) -> Resu
 /// What the first write of a rollout that is about to begin brings to its track.
 pub fn brought(traffic: &Traffic, spec: &EnvironmentSpec, bundle: &Bundle) -> Result<Bundle, RenderFault> {
     let Some(track) = traffic.to else {
-        return Ok(original(bundle.clone(), traffic));
+        return Ok(original(bundle.clone(), &traffic.full));
     };
     let stages = schedule(&spec.strategy, traffic.has_other);
     let weight = stages.first().map_or(100, |stage| stage.weight);
-    let mut placed = on_its_track(bundle, traffic, track, weight)?;
+    let mut placed = on_its_track(bundle, traffic, track, &traffic.full, weight)?;
     if matches!(spec.strategy, Strategy::BlueGreen(_)) {
         placed.objects.extend(preview(bundle, traffic, track));
     }
@@ -74,12 +80,13 @@ fn on_its_track(
     bundle: &Bundle,
     traffic: &Traffic,
     track: Track,
+    full: &BTreeMap<String, i32>,
     weight: u32,
 ) -> Result<Bundle, RenderFault> {
     if bundle.is_charted() {
-        return charted::on_its_track(bundle, traffic, track, weight);
+        return charted::on_its_track(bundle, traffic, track, full, weight);
     }
-    let mut placed = sized(&on_track(bundle, track)?, track, &traffic.full, weight);
+    let mut placed = sized(&on_track(bundle, track)?, track, full, weight);
     // A router names the Services of both tracks always, and refuses one that is not there. One that is there is another
     // release's, and may have traffic: its ports stay its own.
     let other = Some(track.other());
@@ -98,18 +105,18 @@ fn is_track_service(object: &Value) -> bool {
 }
 
 /// What was there before there were tracks, without the Services: these are pointed when the traffic moves.
-fn original(mut bundle: Bundle, traffic: &Traffic) -> Bundle {
+fn original(mut bundle: Bundle, full: &BTreeMap<String, i32>) -> Bundle {
     let services: Vec<Value> = pointed(&bundle).into_iter().cloned().collect();
     bundle.objects.retain(|object| !services.contains(object));
     for deployment in &mut bundle.deployments {
-        if let (Some(_), Some(full)) = (deployment.replicas, traffic.full.get(&deployment.name)) {
+        if let (Some(_), Some(full)) = (deployment.replicas, full.get(&deployment.name)) {
             deployment.replicas = Some(*full);
         }
     }
     bundle
 }
 
-/// A place without pods: what it is brought to when it is no longer kept warm.
+/// A place without pods: what it is brought to when it is no longer kept warm. Its autoscalers have their own bounds again.
 pub fn cold(bundle: &Bundle, place: Option<Track>) -> Result<Bundle, RenderFault> {
     let mut cold = match place {
         Some(track) => on_track(bundle, track)?,
@@ -117,11 +124,40 @@ pub fn cold(bundle: &Bundle, place: Option<Track>) -> Result<Bundle, RenderFault
     }
     .scaled_to_zero();
     // The rest stays: it costs nothing, and the next release finds it.
-    cold.objects.clear();
+    cold.objects = given_back(bundle, place)?;
     cold.config_maps.clear();
     // Also helm's release stays: it is what the pods are brought up of again.
     cold.helm = None;
     Ok(cold)
+}
+
+/// How many pods of a placed bundle a Service of it selects, as they are asked for: one at least, as whoever gets traffic
+/// needs one.
+pub fn behind(placed: &Bundle, service: &str) -> u32 {
+    if let Some(asked) = charted::behind(placed, service) {
+        return asked.max(1);
+    }
+    let is_it = |object: &&Value| {
+        object.get("kind").is_some_and(|kind| kind == "Service")
+            && object
+                .pointer("/metadata/name")
+                .is_some_and(|name| name == service)
+    };
+    let selector = placed
+        .objects
+        .iter()
+        .find(is_it)
+        .and_then(|found| found.pointer("/spec/selector")?.as_object());
+    let selected = placed.deployments.iter().filter(|one| {
+        let labels = one.manifest.pointer("/spec/template/metadata/labels");
+        selector.is_some_and(|selector| {
+            selector
+                .iter()
+                .all(|(key, value)| labels.and_then(|labels| labels.get(key)) == Some(value))
+        })
+    });
+    let asked = selected.filter_map(|one| u32::try_from(one.replicas?).ok());
+    asked.sum::<u32>().max(1)
 }
 
 /// The Service by which people and checks reach the release before it has any traffic.

@@ -3,6 +3,7 @@
 
 use super::{TRACK_LABEL, Track, TrackServices, Weights, charted};
 use crate::bundle::{Bundle, WorkloadBundle};
+use crate::pipeline::{RootServiceError, root_service};
 use apart::{check_apart, selected_by, spec_selector};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,25 +48,12 @@ pub enum RenderFault {
         /// Its value.
         value: String,
     },
-    /// No Service selects the workload.
-    #[error(
-        "no Service selects the pods of {0}: tracks share the traffic of one out; a workload without one can be `rolling` only"
-    )]
-    NoService(String),
-    /// Several Services do, and none is named.
-    #[error(
-        "the Services {0} select the workload: say which one it is known by with `service` in the strategy"
-    )]
-    WhichService(String),
-    /// The one that is named does not.
-    #[error(
-        "Service {service} does not select the pods of {deployments}: correct `service` in the strategy, or its selector"
-    )]
-    OtherService {
-        /// The Service.
-        service: String,
-        /// The Deployments.
-        deployments: String,
+    /// No Service can be the one by which the workload is known.
+    #[error("{fault}. Right: {}", .fault.right())]
+    Root {
+        /// Why.
+        #[from]
+        fault: RootServiceError,
     },
     /// The chart was rendered without tracks, or what runs is no chart's.
     #[error(
@@ -84,51 +72,33 @@ pub enum RenderFault {
     },
 }
 
-/// The Service by which a workload is known: the one that is named, or the only one that selects its pods.
+/// The Service by which a workload is known: the one that is named, or the only one that selects the pods of what runs the
+/// release.
 pub fn services_of(bundle: &Bundle, named: Option<&str>) -> Result<TrackServices, RenderFault> {
-    let selecting: Vec<&str> = bundle
-        .objects
-        .iter()
-        .filter(|object| selects(object, bundle))
-        .map(name_of)
-        .collect();
-    let deployments = || {
-        let names: Vec<&str> = bundle.deployments.iter().map(|one| one.name.as_str()).collect();
-        names.join(", ")
-    };
-    let root = match (named, selecting.as_slice()) {
-        (Some(named), found) if found.contains(&named) => named,
-        (Some(named), _) => {
-            return Err(RenderFault::OtherService {
-                service: named.to_owned(),
-                deployments: deployments(),
-            });
+    let services = || bundle.objects.iter().filter(|object| is_service(object));
+    let released = |one: &&WorkloadBundle| one.container.is_some();
+    let named_as = |one: &WorkloadBundle| {
+        let mut whole = one.manifest.clone();
+        // A bundle's manifests have no names: they stand beside them.
+        if let Some(whole) = whole.as_object_mut() {
+            whole.insert("metadata".to_owned(), json!({"name": one.name}));
         }
-        (None, [only]) => only,
-        (None, []) => return Err(RenderFault::NoService(deployments())),
-        (None, several) => return Err(RenderFault::WhichService(several.join(", "))),
+        whole
     };
-    let preview = format!("{root}-preview");
-    if bundle
-        .objects
-        .iter()
-        .any(|object| is_service(object) && name_of(object) == preview)
-    {
-        return Err(RenderFault::NoTrack {
+    let deployments: Vec<Value> = bundle.deployments.iter().filter(released).map(named_as).collect();
+    let deployments: Vec<&Value> = deployments.iter().collect();
+    let services_of = TrackServices {
+        root: root_service(named, services(), &deployments)?,
+    };
+    let preview = services_of.preview();
+    match services().any(|object| name_of(object) == preview) {
+        true => Err(RenderFault::NoTrack {
             kind: "Service".to_owned(),
             name: preview,
             why: "it is what the idle track's Service is called while it is looked at",
-        });
+        }),
+        false => Ok(services_of),
     }
-    if Track::Green.of(root).len() > LONGEST_NAME || preview.len() > LONGEST_NAME {
-        return Err(RenderFault::LongName {
-            kind: "Service",
-            name: root.to_owned(),
-        });
-    }
-    Ok(TrackServices {
-        root: root.to_owned(),
-    })
 }
 
 /// The Services of a bundle that select its pods: each is pointed at the live track, by its own name.
@@ -151,6 +121,14 @@ pub fn pointing(service: &Value, bundle: &Bundle, track: Track) -> Value {
     let labels = selected_labels(bundle);
     relabel_selector(service.pointer_mut("/spec/selector"), &labels, track);
     service
+}
+
+/// The Services of a bundle that select its pods, each pointed at a place; none is what was there before there were tracks,
+/// which the bundle is then.
+pub fn all_pointing(bundle: &Bundle, place: Option<Track>) -> Vec<Value> {
+    let at =
+        |service: &Value| place.map_or_else(|| service.clone(), |track| pointing(service, bundle, track));
+    pointed(bundle).into_iter().map(at).collect()
 }
 
 /// The bundle on a track: Deployments, autoscalers, disruption budgets and a Service of the track for each Service that
@@ -199,36 +177,56 @@ pub(super) fn of_size(rendered: &Bundle, sizes: &BTreeMap<String, i32>) -> Bundl
             deployment.replicas = Some(*size);
         }
     }
-    let scaled: BTreeMap<&str, i32> = sized
+    let scaled: BTreeMap<String, i32> = sized
         .deployments
         .iter()
-        .filter_map(|one| Some((one.name.as_str(), one.replicas?)))
+        .filter_map(|one| Some((one.name.clone(), one.replicas?)))
         .collect();
     for object in &mut sized.objects {
-        let target = object
-            .pointer("/spec/scaleTargetRef/name")
-            .and_then(Value::as_str);
-        let Some(size) = target.and_then(|name| scaled.get(name)).copied() else {
-            continue;
-        };
-        let most = object
-            .pointer("/spec/maxReplicas")
-            .and_then(Value::as_i64)
-            .unwrap_or_else(|| i64::from(size));
-        if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
-            spec.insert("minReplicas".to_owned(), json!(size.max(1)));
-            spec.insert("maxReplicas".to_owned(), json!(most.max(i64::from(size)).max(1)));
-        }
+        keep_at_least(object, &scaled);
     }
     sized
 }
 
-/// How many pods each Deployment of a bundle has with the whole traffic: what it says, or what runs now where an
-/// autoscaler says, or where it is more.
+/// Has an autoscaler keep as many pods as are said for its Deployment. False where it is none, or none of these.
+pub(super) fn keep_at_least(object: &mut Value, sizes: &BTreeMap<String, i32>) -> bool {
+    let Some(size) = autoscaled(object).and_then(|name| sizes.get(name)).copied() else {
+        return false;
+    };
+    let most = object
+        .pointer("/spec/maxReplicas")
+        .and_then(Value::as_i64)
+        .unwrap_or_else(|| i64::from(size));
+    if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+        spec.insert("minReplicas".to_owned(), json!(size.max(1)));
+        spec.insert("maxReplicas".to_owned(), json!(most.max(i64::from(size)).max(1)));
+    }
+    true
+}
+
+/// The Deployment that an autoscaler sizes; none where the object is no autoscaler.
+pub(super) fn autoscaled(object: &Value) -> Option<&str> {
+    object
+        .pointer("/spec/scaleTargetRef/name")
+        .and_then(Value::as_str)
+}
+
+/// How many pods each Deployment of a bundle has with the whole traffic: what it says, or what its autoscaler keeps at
+/// least, or what runs now where that is more.
 pub fn full_size(bundle: &Bundle, running: &BTreeMap<String, i32>) -> BTreeMap<String, i32> {
+    let least = |name: &str| {
+        let own = bundle
+            .objects
+            .iter()
+            .filter(|object| autoscaled(object) == Some(name));
+        let least = own.filter_map(|object| object.pointer("/spec/minReplicas")?.as_i64());
+        least.filter_map(|least| i32::try_from(least).ok()).max()
+    };
     let size = |one: &WorkloadBundle| {
         let now = running.get(&one.name).copied().unwrap_or(0);
-        one.replicas.unwrap_or(1).max(now).max(0)
+        // An explicit 0 is nobody's minimum: an autoscaler leaves such a Deployment alone.
+        let least = least(&one.name).filter(|_| one.replicas != Some(0)).unwrap_or(0);
+        one.replicas.unwrap_or(1).max(least).max(now).max(0)
     };
     bundle
         .deployments

@@ -487,8 +487,10 @@ fn the_whole_traffic_needs_what_is_said_or_what_runs() {
     };
     assert_eq!(
         [full(Some(4), 2), full(Some(4), 6), full(None, 6), full(None, 0)],
-        [4, 6, 6, 1]
+        [4, 6, 6, 2],
+        "its autoscaler keeps two at least"
     );
+    assert_eq!(full(Some(0), 0), 0, "an autoscaler leaves it alone");
 }
 
 #[test]
@@ -507,18 +509,20 @@ fn the_service_it_is_known_by_is_the_named_one_or_the_only_one() {
         said(&bundle(), Some("mc-web")),
         said(&two_deployments(), None),
         said(&two_deployments(), Some("web")),
+        said(&two_deployments(), Some("all")),
         said(&without, None),
         said(&long, None),
     ];
-    insta::assert_snapshot!(said.join("\n"), @r"
+    insta::assert_snapshot!(said.join("\n"), @r#"
     mc-api
     mc-api
-    Service mc-web does not select the pods of mc-api: correct `service` in the strategy, or its selector
-    the Services web, worker, all select the workload: say which one it is known by with `service` in the strategy
-    web
-    no Service selects the pods of mc-api: tracks share the traffic of one out; a workload without one can be `rolling` only
-    Service ssssssssssssssssssssssssssssssssssssssssssssssssssssssss is too long for tracks: `ssssssssssssssssssssssssssssssssssssssssssssssssssssssss-green` has more than 63 characters
-    ");
+    there is no Service mc-web. Right: the name of a Service that selects the release's pods, or no `service`
+    the Services all, web, worker select the pods of the release. Right: service = "..." in the strategy: the one whose requests the router shares out
+    the Service web does not select the pods of worker, which would work whatever their weight. Right: one Service before every Deployment that runs the release; a worker without one is a service of its own, with strategy = "rolling"
+    all
+    no Service selects the pods of mc-api: a track of them would work whatever its weight. Right: a Service before these pods, or strategy = "rolling", which needs none
+    the Service ssssssssssssssssssssssssssssssssssssssssssssssssssssssss has a name to which no `-preview` can be added. Right: a name of at most 55 characters that starts with a letter
+    "#);
 }
 
 #[test]

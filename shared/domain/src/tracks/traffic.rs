@@ -60,6 +60,10 @@ pub struct Traffic {
     pub by_helm: bool,
     /// How many pods each Deployment has with the whole traffic, by its name without the track.
     pub full: BTreeMap<String, i32>,
+    /// How many pods each Deployment of what is left had when the rollout began, by its name without the track: what it is
+    /// kept at, and comes back in. A Deployment that is not named here comes back as `full` says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub left: BTreeMap<String, i32>,
     /// The stage that the rollout is in, from 0.
     pub stage: u32,
     /// The weights that were last decided. None: nothing was shifted.
@@ -86,6 +90,9 @@ pub struct Traffic {
     /// A person wants all traffic now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hurry: Option<Hurry>,
+    /// How many pods each Deployment that is left had at the first shift, by its own name: what it is kept at from then on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pinned: BTreeMap<String, i32>,
     /// Alarms that do not stop it as long as they stay as they were, as a person said.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub despite: Vec<String>,
@@ -138,6 +145,7 @@ impl Traffic {
             has_other: true,
             by_helm: false,
             full,
+            left: BTreeMap::new(),
             stage: 0,
             weights: None,
             decided_at: None,
@@ -147,6 +155,7 @@ impl Traffic {
             pause: None,
             resumed: None,
             hurry: None,
+            pinned: BTreeMap::new(),
             despite: Vec::new(),
         }
     }
@@ -166,6 +175,20 @@ impl Traffic {
                 }
             }
         }
+    }
+
+    /// How many pods what is left has with the whole traffic.
+    pub fn full_before(&self) -> BTreeMap<String, i32> {
+        let mut full = self.full.clone();
+        full.extend(self.left.clone());
+        full
+    }
+
+    /// How many pods what is left is kept at: as many as it was seen to have, else as many as it has with the whole traffic.
+    pub fn kept(&self) -> BTreeMap<String, i32> {
+        let mut kept = self.full_before();
+        kept.extend(self.pinned.clone());
+        kept
     }
 
     /// The weights with everything back where it was.
@@ -216,4 +239,6 @@ pub struct TrafficSeen {
     pub pointed: Option<Option<Track>>,
     /// The lowest fence on these Services: below the rollout's own, somebody of before may still point them elsewhere.
     pub pointed_fence: Fence,
+    /// How many ready endpoints the Service of each track has; one that is missing has none.
+    pub ready: BTreeMap<Track, u32>,
 }

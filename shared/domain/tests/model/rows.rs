@@ -191,6 +191,7 @@ impl Rows {
                 .zip(completed.iter().rev().map(|number| held(*number)))
                 .collect(),
             original: None,
+            ..Tracks::default()
         });
         self.keep(environment)
     }

@@ -5,7 +5,7 @@ use crate::rows::Act;
 use crate::samples::{image, name_at, parts, place_of, track_at};
 use sluice_domain::environment::Rollout;
 use sluice_domain::ids::Fence;
-use sluice_domain::tracks::{self, TrafficSeen, Weights};
+use sluice_domain::tracks::{self, Track, TrafficSeen, Weights};
 use sluice_domain::workload::{Observation, ObservedDeployment, ObservedPod, PodProblem};
 use std::collections::BTreeMap;
 
@@ -27,6 +27,8 @@ pub fn deployment(at: u8, seen: &Cluster) -> ObservedDeployment {
         terminating: false,
         ended: false,
         ready: number < place.ready,
+        created_at: None,
+        ready_at: None,
         images: images.clone(),
         image_ids: images.clone(),
         problem: place.crashes.then(|| PodProblem {
@@ -72,6 +74,9 @@ pub fn traffic_seen(seen: &Cluster) -> TrafficSeen {
         },
         pointed: Some(track_at(seen.root)),
         pointed_fence: Fence(u64::from(seen.root_fence)),
+        ready: [(Track::Blue, 1_usize), (Track::Green, 2)]
+            .map(|(track, at)| (track, u32::from(seen.places[at].ready)))
+            .into(),
     }
 }
 

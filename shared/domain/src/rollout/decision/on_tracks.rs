@@ -4,13 +4,14 @@ use super::{
     Checked, Decision, Facts, LATER, LOOK_AGAIN, SOON, alarms, checks, give_up, hopeless, is_applied,
     verified, waited,
 };
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, WorkloadBundle};
 use crate::check::Stage as CheckStage;
 use crate::environment::{HelmRun, Phase, Rollout};
 use crate::pipeline::EnvironmentSpec;
-use crate::tracks::{Stage, Standing, Track, Traffic, TrafficSeen, Weights, schedule};
+use crate::tracks::{Stage, Standing, Track, Traffic, TrafficSeen, Weights, behind, schedule};
 use crate::workload::{Leaving, Observation, ObservedDeployment, Verdict, verdict};
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeMap;
 
 /// How long an execution sleeps at most in a bake, in seconds: nothing but its end and somebody's word wakes it, and the
 /// sweep looks at its pods meanwhile.
@@ -103,6 +104,90 @@ fn is_there(wanted: &Bundle, observed: &Observation) -> bool {
     })
 }
 
+/// Whether a rollback that has just written its pods finds all of them ready: its target is still warm. Then its weights may be
+/// recorded and written by the call itself; what the execution would decide first is no other. Else, why not.
+pub fn is_warm(
+    rollout: &Rollout,
+    wanted: &Bundle,
+    observed: &Observation,
+    ready: &BTreeMap<Track, u32>,
+) -> Verdict {
+    let begins = rollout.phase == Phase::Rolling && rollout.step.is_none() && rollout.promotion().is_none();
+    let open = |reason: &str| Verdict::Inconclusive(reason.to_owned());
+    let Some(traffic) = rollout.traffic.as_deref().filter(|traffic| traffic.has_other) else {
+        return open("no traffic is to be moved");
+    };
+    if !begins {
+        return open("its execution has begun");
+    }
+    // What helm did last was for somebody else: this rollback has not begun.
+    if awaits_helm(rollout, wanted, observed, None) {
+        return open("helm brings it there");
+    }
+    if !is_applied(wanted, observed, rollout.fence) {
+        return open("the cluster does not have it as it was written");
+    }
+    if is_empty(wanted) {
+        return open("it has no pods");
+    }
+    match pods(wanted, observed) {
+        Verdict::Passed => {
+            unreached(traffic, traffic.to, wanted, ready).map_or(Verdict::Passed, Verdict::Inconclusive)
+        }
+        other => other,
+    }
+}
+
+/// A pod that is available is an endpoint a moment later, by a controller of its own, and only if the Service selects it.
+fn unreached(
+    traffic: &Traffic,
+    place: Option<Track>,
+    wanted: &Bundle,
+    ready: &BTreeMap<Track, u32>,
+) -> Option<String> {
+    let track = place?;
+    let service = traffic.route.services.of(track);
+    let asked = behind(wanted, &service);
+    let ready = ready.get(&track).copied().unwrap_or(0);
+    let reason = format!("Service {service} has {ready} ready endpoints, and {asked} pods are behind it");
+    (ready < asked).then_some(reason)
+}
+
+/// Whether all pods that are wanted are available, whatever the cluster still has to say of the last write.
+pub fn has_all_pods(wanted: &Bundle, observed: &Observation) -> bool {
+    let found = |name: &str| observed.deployments.iter().any(|found| found.name == name);
+    wanted.deployments.iter().all(|one| found(&one.name)) && missing(wanted, observed).is_none()
+}
+
+/// What has no pods by its own manifests would be ready at once, and serve nobody.
+fn is_empty(wanted: &Bundle) -> bool {
+    wanted.deployments.iter().all(|one| one.replicas == Some(0))
+}
+
+/// Old pods on this track have no traffic: they may take their time. But so many as were asked for have to be there: an
+/// autoscaler, or a person, may have taken some away since.
+fn pods(wanted: &Bundle, observed: &Observation) -> Verdict {
+    match verdict(wanted, observed, Leaving::LeftAlone) {
+        Verdict::Passed => missing(wanted, observed).map_or(Verdict::Passed, Verdict::Inconclusive),
+        open => open,
+    }
+}
+
+fn missing(wanted: &Bundle, observed: &Observation) -> Option<String> {
+    wanted.deployments.iter().find_map(|wanted| {
+        let asked = wanted.replicas?;
+        let is_it = |found: &&ObservedDeployment| found.name == wanted.name;
+        let found = observed.deployments.iter().find(is_it)?;
+        let scaled = format!(
+            "{}: {} of {asked} pods are available, and it was scaled to {}",
+            found.reference(),
+            found.available,
+            found.wanted
+        );
+        (found.available < asked).then_some(scaled)
+    })
+}
+
 impl OnTracks<'_> {
     fn rollout(&self) -> &Rollout {
         self.facts.rollout
@@ -139,44 +224,45 @@ impl OnTracks<'_> {
         if !self.is_applied() {
             return self.or_late(Decision::Apply, "the cluster could not be written");
         }
-        if self.is_empty() {
+        if is_empty(self.wanted) {
             let reason = "its Deployments say 0 replicas, and it is to have traffic: say how many it needs";
             return give_up(self.rollout(), reason.to_owned());
         }
+        match self.destination() {
+            Destination::Ready => self.before_traffic(),
+            Destination::Dead(reason) => give_up(self.rollout(), reason),
+            Destination::Open(decision) => decision,
+        }
+    }
+
+    /// Whether what gets the traffic can take it: pods, and then that requests find them.
+    fn destination(&self) -> Destination {
         match self.pods() {
-            Verdict::Passed => self.before_traffic(),
-            Verdict::Failed(reason) => give_up(self.rollout(), reason),
-            Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
+            Verdict::Failed(reason) => Destination::Dead(reason),
+            Verdict::Inconclusive(reason) => {
+                Destination::Open(self.or_late(Decision::Await(reason.clone()), &reason))
+            }
+            Verdict::Passed => match self.unreached() {
+                Some(reason) => {
+                    Destination::Open(self.or_late(Decision::Look(reason.clone(), SOON), &reason))
+                }
+                None => Destination::Ready,
+            },
         }
     }
 
-    /// Old pods on this track have no traffic: they may take their time. But so many as were asked for have to be there: an
-    /// autoscaler, or a person, may have taken some away since.
+    fn unreached(&self) -> Option<String> {
+        let goes_back = self.rollout().phase == Phase::Restoring;
+        let place = if goes_back {
+            self.traffic.from
+        } else {
+            self.traffic.to
+        };
+        unreached(self.traffic, place, self.wanted, &self.seen.ready)
+    }
+
     fn pods(&self) -> Verdict {
-        match verdict(self.wanted, self.facts.observed, Leaving::LeftAlone) {
-            Verdict::Passed => self.missing().map_or(Verdict::Passed, Verdict::Inconclusive),
-            open => open,
-        }
-    }
-
-    fn missing(&self) -> Option<String> {
-        self.wanted.deployments.iter().find_map(|wanted| {
-            let asked = wanted.replicas?;
-            let is_it = |found: &&ObservedDeployment| found.name == wanted.name;
-            let found = self.facts.observed.deployments.iter().find(is_it)?;
-            let scaled = format!(
-                "{}: {} of {asked} pods are available, and it was scaled to {}",
-                found.reference(),
-                found.available,
-                found.wanted
-            );
-            (found.available < asked).then_some(scaled)
-        })
-    }
-
-    /// What has no pods by its own manifests would be ready at once, and serve nobody.
-    fn is_empty(&self) -> bool {
-        self.wanted.deployments.iter().all(|one| one.replicas == Some(0))
+        pods(self.wanted, self.facts.observed)
     }
 
     fn before_traffic(&self) -> Decision {
@@ -199,10 +285,10 @@ impl OnTracks<'_> {
         let stage = self.stage();
         // A router refuses a Service that is not there yet, and without other traffic there is nothing to keep apart.
         if !self.traffic.has_other && self.seen.pointed != Some(self.traffic.to) {
-            return match self.pods() {
-                Verdict::Passed => self.or_late(Decision::Point, "the Services"),
-                Verdict::Failed(reason) => give_up(self.rollout(), reason),
-                Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
+            return match self.destination() {
+                Destination::Ready => self.or_late(Decision::Point, "the Services"),
+                Destination::Dead(reason) => give_up(self.rollout(), reason),
+                Destination::Open(decision) => decision,
             };
         }
         match self.routed(self.traffic.weights_of(stage)) {
@@ -215,16 +301,16 @@ impl OnTracks<'_> {
 
     /// The weights are served: the Services follow, to pods that are ready for it.
     fn pointing(&self, place: Option<Track>, done: impl FnOnce() -> Decision) -> Decision {
-        match self.pods() {
-            Verdict::Failed(reason) => give_up(self.rollout(), reason),
-            Verdict::Inconclusive(reason) => self.or_late(Decision::Await(reason.clone()), &reason),
+        match self.destination() {
+            Destination::Dead(reason) => give_up(self.rollout(), reason),
+            Destination::Open(decision) => decision,
             // Also where they point there already: under this fence nobody of before points them elsewhere any more.
-            Verdict::Passed
+            Destination::Ready
                 if self.seen.pointed != Some(place) || self.seen.pointed_fence < self.rollout().fence =>
             {
                 self.or_late(Decision::Point, "the Services could not be written")
             }
-            Verdict::Passed => done(),
+            Destination::Ready => done(),
         }
     }
 
@@ -239,14 +325,12 @@ impl OnTracks<'_> {
         }
         let is_written = by_us && self.seen.weights.is_ok();
         if !is_written {
-            return match self.pods() {
-                Verdict::Passed => {
+            return match self.destination() {
+                Destination::Ready => {
                     Routed::Open(self.or_late(Decision::Route, "the router could not be written"))
                 }
-                Verdict::Failed(reason) => Routed::Refused(reason),
-                Verdict::Inconclusive(reason) => {
-                    Routed::Open(self.or_late(Decision::Await(reason.clone()), &reason))
-                }
+                Destination::Dead(reason) => Routed::Refused(reason),
+                Destination::Open(decision) => Routed::Open(decision),
             };
         }
         match &self.seen.standing {
@@ -275,10 +359,7 @@ impl OnTracks<'_> {
 
     fn baking(&self) -> Decision {
         let traffic = self.traffic;
-        if let Verdict::Failed(reason) = self.pods() {
-            return give_up(self.rollout(), reason);
-        }
-        if let Some(reason) = self.nobody_serves() {
+        if let Some(reason) = lost(self.wanted, self.facts.observed) {
             return give_up(self.rollout(), reason);
         }
         if let Ok(weights) = &self.seen.weights
@@ -314,23 +395,6 @@ impl OnTracks<'_> {
             (Err(reason), _) | (_, Standing::Pending(reason)) => Some(reason.clone()),
             _ => None,
         }
-    }
-
-    /// A track without a ready pod serves nobody, whatever its other pods are about to become.
-    fn nobody_serves(&self) -> Option<String> {
-        let dead = self.wanted.deployments.iter().find(|wanted| {
-            wanted.replicas.is_none_or(|replicas| replicas > 0)
-                && !self
-                    .facts
-                    .observed
-                    .deployments
-                    .iter()
-                    .any(|found| found.name == wanted.name && found.available > 0)
-        })?;
-        Some(format!(
-            "no pod of {} is available any more, and it has traffic",
-            dead.name
-        ))
     }
 
     /// Alarms that say nothing hold the rollout, once; then it goes back.
@@ -393,6 +457,36 @@ impl OnTracks<'_> {
     }
 }
 
+/// Why what has traffic cannot keep it: its pods fail, or none of a Deployment's is there any more.
+fn lost(wanted: &Bundle, observed: &Observation) -> Option<String> {
+    match verdict(wanted, observed, Leaving::LeftAlone) {
+        Verdict::Failed(reason) => Some(reason),
+        Verdict::Passed | Verdict::Inconclusive(_) => nobody_serves(wanted, observed),
+    }
+}
+
+/// A track without a ready pod serves nobody, whatever its other pods are about to become.
+fn nobody_serves(wanted: &Bundle, observed: &Observation) -> Option<String> {
+    let serves = |wanted: &WorkloadBundle| {
+        let mut found = observed.deployments.iter();
+        found.any(|found| found.name == wanted.name && found.available > 0)
+    };
+    let has_pods = |wanted: &&WorkloadBundle| wanted.replicas.is_none_or(|replicas| replicas > 0);
+    let mut all = wanted.deployments.iter().filter(has_pods);
+    let dead = all.find(|wanted| !serves(wanted))?;
+    Some(format!(
+        "no pod of {} is available any more, and it has traffic",
+        dead.name
+    ))
+}
+
+/// Why a rollout that sleeps is to be woken: its release has traffic, and `wanted`, as it is to be where it has it, lost its
+/// pods. None where it is awake, and where it is well.
+pub fn lost_its_pods(rollout: &Rollout, wanted: &Bundle, observed: &Observation) -> Option<String> {
+    let sleeps = rollout.phase == Phase::Baking && rollout.promotion().is_some();
+    lost(wanted, observed).filter(|_| sleeps)
+}
+
 fn changed(weights: Weights) -> String {
     format!("somebody else changed the weights to {weights}")
 }
@@ -415,6 +509,12 @@ pub fn sleeps(rollout: &Rollout, now: Timestamp) -> Option<String> {
     }
     let pause = traffic.pause.as_ref()?;
     (pause.until.is_none() || ahead(pause.until).is_some()).then(|| pause.said())
+}
+
+enum Destination {
+    Ready,
+    Dead(String),
+    Open(Decision),
 }
 
 enum Routed {

@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 use super::*;
 use crate::bundle::Baseline;
-use crate::ids::Fence;
+use crate::ids::{Fence, ReleaseNumber};
 use crate::pipeline::{CheckAction, CheckSpec, Seconds};
 use crate::rollout::track_world::*;
 use crate::samples::at;
-use crate::tracks::{Hurry, Pause, Track};
+use crate::tracks::{Hurry, Pause, Track, cooling};
+use crate::watch::Watch;
 use crate::wire::Caught;
 
 /// Each decision with the state that it leaves; time passes by what is slept for.
@@ -73,6 +74,67 @@ fn a_good_release_walks_up_and_is_scaled_before_each_step() {
         (2, FULL),
         "it is kept at its size"
     );
+}
+
+#[test]
+fn pods_that_no_request_would_find_get_no_traffic() {
+    // Every pod is available, and the controller of endpoints is behind.
+    let mut world = World::new(blue_green(vec![]));
+    world.reached = 3;
+    let Decision::Look(reason, _) = world.settle() else {
+        panic!("{:?}", world.rollout());
+    };
+    assert_eq!(
+        reason,
+        "Service mc-api-green has 3 ready endpoints, and 4 pods are behind it"
+    );
+    assert_eq!(world.traffic().weights, None);
+    world.reached = u32::MAX;
+    assert!(matches!(world.advance(), Decision::Shift));
+    // Nor is the Service pointed, where they are gone again by then.
+    world.reached = 0;
+    assert!(matches!(world.decide(), Decision::Look(..)));
+    world.reached = u32::MAX;
+    assert!(matches!(world.decide(), Decision::Point));
+}
+
+#[test]
+fn what_is_watched_keeps_its_way_back_warm() {
+    let mut world = World::new(canary(&[]));
+    walk(&mut world);
+    world.complete();
+    let spec = world.spec.clone();
+    let cools = |environment: &crate::environment::Environment| {
+        cooling::to_cool(environment).map(|found| found.place)
+    };
+    assert_eq!(cools(&world.environment), Some(Some(Track::Blue)));
+    world.environment.watch = Some(Watch {
+        release: Some(ReleaseNumber(3)),
+        execution: world.rollout().owner.clone(),
+        pipeline: world.rollout().pipeline.clone(),
+        since: at(0),
+        until: at(1_800),
+        alarms: spec.alarms,
+        despite: Vec::new(),
+        held_until: None,
+        reason: None,
+    });
+    assert_eq!(cools(&world.environment), None);
+}
+
+#[test]
+fn what_is_left_is_pinned_once_at_the_size_it_has_at_the_first_shift() {
+    let mut world = World::new(canary(&[])).come_to(Phase::Rolling, 0);
+    world.at(Some(Track::Blue)).wanted = 9;
+    let mut world = world.come_to(Phase::Baking, 0);
+    assert_eq!(world.traffic().pinned, [("mc-api".to_owned(), 9)].into());
+    // Whatever became of it meanwhile.
+    world.at(Some(Track::Blue)).wanted = 2;
+    let world = world.come_to(Phase::Baking, 1);
+    assert_eq!(world.traffic().pinned, [("mc-api".to_owned(), 9)].into());
+    // A first release leaves nothing.
+    let world = World::first(canary(&[])).come_to(Phase::Shifting, 0);
+    assert!(world.traffic().pinned.is_empty());
 }
 
 #[test]

@@ -104,6 +104,17 @@ fn released<'a>(rendered: &'a Rendered, image: &str) -> Vec<Pods<'a>> {
     pods
 }
 
+/// The Deployments whose pods a Service selects, by name.
+pub(super) fn behind(rendered: &Rendered, service: &Value) -> Vec<String> {
+    let selector = spec_selector(service);
+    let own = pods(&rendered.objects).into_iter().filter(|pod| {
+        selector
+            .as_ref()
+            .is_some_and(|selector| selector.matches(pod.labels))
+    });
+    own.map(|pod| pod.name.to_owned()).collect()
+}
+
 fn kind_of(object: &Value) -> &str {
     object.get("kind").and_then(Value::as_str).unwrap_or_default()
 }
