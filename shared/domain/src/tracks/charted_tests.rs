@@ -8,12 +8,12 @@ use crate::pipeline::{
     BlueGreen, Canary, CanaryStep, ChartSource, HelmWorkload, ImageValues, Router, Seconds, Strategy,
 };
 use crate::rollback::{self, Target};
-use crate::rollout::awaits_helm;
+use crate::rollout::{awaits_helm, is_warm};
 use crate::samples::{at, digest, environment, hash, id, release, spec};
 use crate::tracks::{
     Held, behind, brought, chart_adoption, cold, pin, pins, placed, pointed_at, pointing, steps,
 };
-use crate::workload::ObservedDeployment;
+use crate::workload::{ObservedDeployment, Verdict};
 
 fn workload() -> HelmWorkload {
     HelmWorkload {
@@ -582,6 +582,57 @@ fn rollout(phase: Phase, traffic: Traffic) -> Rollout {
     }
 }
 
+#[test]
+fn a_chart_s_warm_track_gets_its_traffic_by_the_call_only_where_helm_has_nothing_to_do() {
+    let sizes = Traffic {
+        by_helm: false,
+        full: [("mc-api".to_owned(), 1)].into(),
+        ..traffic(Some(Track::Green), Some(Track::Blue))
+    };
+    let brings = Traffic {
+        by_helm: true,
+        ..sizes.clone()
+    };
+    let there = |number| seen(vec![observed_of("mc-api-green", number)]);
+    for (what, traffic, there, endpoints, wanted) in [
+        ("warm", &sizes, there(2), 1, ""),
+        ("no endpoint", &sizes, there(2), 0, "has 0 ready endpoints"),
+        (
+            "another release is there",
+            &sizes,
+            there(1),
+            1,
+            "helm brings it there",
+        ),
+        ("helm brings it", &brings, there(2), 1, "helm brings it there"),
+    ] {
+        let back = Rollout {
+            kind: RolloutKind::Rollback {
+                leaving: None,
+                by: "ana".into(),
+                restore: false,
+            },
+            ..rollout(Phase::Rolling, traffic.clone())
+        };
+        let placed = placed_by(&back, bundle());
+        match is_warm(&back, &placed, &there, &[(Track::Green, endpoints)].into()) {
+            Verdict::Passed => assert_eq!(wanted, "", "{what}"),
+            Verdict::Inconclusive(reason) => {
+                assert!(!wanted.is_empty() && reason.contains(wanted), "{what}: {reason}")
+            }
+            Verdict::Failed(reason) => panic!("{what}: {reason}"),
+        }
+    }
+}
+
+/// As a release runs that is ready, and written by the rollout.
+fn observed_of(name: &str, number: u32) -> ObservedDeployment {
+    ObservedDeployment {
+        name: name.to_owned(),
+        ..crate::samples::observed(number, 12).deployments.remove(0)
+    }
+}
+
 fn run(owner: &str, decision: u64, revision: Option<u32>) -> HelmRun {
     HelmRun {
         fence: Fence(decision + 1),
@@ -773,6 +824,7 @@ fn a_rollback_needs_helm_only_where_another_release_is_on_the_track() {
             full: [("mc-api".to_owned(), 4)].into(),
             held: [(Track::Blue, on_blue), (Track::Green, held(hash(2), None))].into(),
             original,
+            ..Tracks::default()
         });
         let found = rollback::place(&environment, &target(hash(1)), &bundle);
         let found = found.map(|traffic| traffic.map(|traffic| (traffic.to, traffic.by_helm)).unwrap());
