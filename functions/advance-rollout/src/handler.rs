@@ -56,7 +56,9 @@ async fn advance(
     tracing::info!(execution = %step.execution, step = step.step, phase = ?scene.rollout.phase, ?decision, "decided");
     match decision {
         Decision::Prepare => Ok(Next::now(NextState::Helm, "asks helm what it would do")),
-        Decision::Begin if scene.is_helm => begin_helm(backends, scene, step.step, now).await,
+        Decision::Begin if scene.is_helm && !scene.is_tracked() => {
+            begin_helm(backends, scene, step.step, now).await
+        }
         Decision::Begin if scene.is_tracked() => traffic::begin(backends, scene, step.step, now).await,
         Decision::Begin => begin(backends, scene, step.step, now).await,
         Decision::Apply => apply_recorded(&scene).await,
@@ -180,11 +182,23 @@ async fn restore(
         None => None,
     };
     let fence = rollout.fence;
+    let by_helm = environment.tracks.as_ref().is_some_and(|tracks| tracks.by_helm);
     commit(backends, environment, record, now).await?;
     let said = format!("brings back what was there before: {reason}");
     match wanted {
+        Some(wanted) if wanted.is_charted() => {
+            // Whatever helm still runs on the track that is left is refused from here on. What comes back is written by the
+            // next look, which sees whether helm has a part in that.
+            namespace.write_helm_fence(fence).await?;
+            return Ok(traffic::looks_again(said, 1));
+        }
         Some(wanted) if wanted.helm.is_some() => return Ok(Next::now(NextState::Helm, said)),
-        Some(wanted) => namespace.apply(&wanted, fence).await?,
+        Some(wanted) => {
+            if by_helm {
+                namespace.write_helm_fence(fence).await?;
+            }
+            namespace.apply(&wanted, fence).await?
+        }
         None => return Ok(Next::now(NextState::Pods, said)),
     };
     Ok(Next::now(NextState::Pods, said))

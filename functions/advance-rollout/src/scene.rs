@@ -11,8 +11,8 @@ use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Rollout};
 use sluice_domain::pipeline::{EnvironmentPackage, EnvironmentSpec, Package, Workload};
 use sluice_domain::plan::{ConfigData, config_names};
-use sluice_domain::rollout::Facts;
-use sluice_domain::tracks::{Track, TrafficSeen, placed};
+use sluice_domain::rollout::{Facts, awaits_helm};
+use sluice_domain::tracks::{Track, TrafficSeen, everywhere, placed};
 use sluice_domain::wire::{Caught, Step};
 use sluice_domain::workload::{Observation, Verdict, WorkloadRef};
 use sluice_lambda::Failure;
@@ -132,18 +132,28 @@ impl Scene {
         self.environment.comes_to_a_track(&self.spec)
     }
 
-    /// Whether helm writes what the present phase wants.
+    /// Whether helm writes what the present phase wants, before Sluice writes anything of it.
     pub(crate) fn by_helm(&self) -> bool {
-        self.wanted.as_ref().is_some_and(|wanted| wanted.helm.is_some())
+        let helm = self.environment.helm.as_ref();
+        let wanted = self.wanted.as_ref().filter(|wanted| wanted.helm.is_some());
+        wanted.is_some_and(|wanted| match self.rollout.traffic {
+            Some(_) => awaits_helm(&self.rollout, wanted, &self.observed, helm),
+            None => true,
+        })
     }
 
     /// The bundle of the present phase with the revision that helm left of it; none where helm has no part in it.
     pub(crate) fn helm_bundle(&self) -> Option<Bundle> {
-        let mut bundle = self.wanted.clone()?;
+        // Without its place: it may come to the other track one day.
+        let mut bundle = self.neutral.clone()?;
         let helm = bundle.helm.as_mut()?;
+        // A release that was there already is what it was when it came.
         let run = self.environment.helm.as_ref();
-        helm.revision = run.and_then(|run| run.revision);
-        helm.content = run.and_then(|run| run.content.clone());
+        let run = run.filter(|run| self.rollout.traffic.is_none() || run.execution == self.rollout.owner);
+        if self.rollout.traffic.is_none() || run.is_some() {
+            helm.revision = run.and_then(|run| run.revision);
+            helm.content = run.and_then(|run| run.content.clone());
+        }
         Some(bundle)
     }
 
@@ -209,6 +219,8 @@ fn asked(
         .filter_map(|manifest| manifest.pointer("/metadata/name")?.as_str())
         .map(WorkloadRef::deployment);
     let bundled = wanted.into_iter().flat_map(WorkloadRef::all_of);
+    let charted = neutral.filter(|bundle| tracked && bundle.is_charted());
+    let neutral = neutral.filter(|_| charted.is_none());
     let neutral = neutral.into_iter().flat_map(WorkloadRef::all_of);
     let mut asked: BTreeSet<WorkloadRef> = released.chain(packaged).chain(neutral).collect();
     if tracked {
@@ -222,5 +234,6 @@ fn asked(
         asked.extend(on_tracks);
     }
     asked.extend(bundled);
+    asked.extend(charted.into_iter().flat_map(everywhere));
     asked.into_iter().collect()
 }

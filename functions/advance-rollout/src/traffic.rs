@@ -14,7 +14,9 @@ use sluice_domain::ids::{EnvironmentName, ServiceName};
 use sluice_domain::pipeline::{Router, Seconds};
 use sluice_domain::plan::{config_wanted, without_server_fields};
 use sluice_domain::rollout::{self, Beginning, stage_of};
-use sluice_domain::tracks::{self, Ground, Planned, Track, Traffic, all_pointing, pin, pointed};
+use sluice_domain::tracks::{
+    self, Ground, Planned, Track, Traffic, all_pointing, everywhere, pin, planned_chart, pointed,
+};
 use sluice_domain::wire::{Next, NextState};
 use sluice_lambda::{Failure, Metrics};
 use sluice_transitions::{Backends, load_release};
@@ -23,11 +25,16 @@ use std::collections::BTreeMap;
 /// Stores what is there and what is to be, records where it comes, and writes the idle track.
 pub(crate) async fn begin(
     backends: &Backends,
-    scene: Scene,
+    mut scene: Scene,
     step: u32,
     now: Timestamp,
 ) -> Result<Next, Failure> {
-    let (target, baseline, traffic) = match plan(backends, &scene).await? {
+    let planned = if scene.is_helm {
+        plan_chart(backends, &mut scene).await?
+    } else {
+        plan(backends, &scene).await?
+    };
+    let (target, baseline, traffic) = match planned {
         Ok(planned) => planned,
         Err(reason) => return abandon(backends, scene, step, &reason, now).await,
     };
@@ -50,8 +57,11 @@ pub(crate) async fn begin(
     let rollout = recorded(&environment)?;
     let placed = in_place(&rollout, &spec, target)?;
     commit(backends, environment, record, now).await?;
-    namespace.apply(&placed, rollout.fence).await?;
     let place = to.map_or("its old place", Track::as_str);
+    if placed.helm.is_some() {
+        return Ok(Next::now(NextState::Helm, format!("helm brings it to {place}")));
+    }
+    namespace.apply(&placed, rollout.fence).await?;
     Ok(Next::now(
         NextState::Pods,
         format!("written on {place} with fence {}; waits for pods", rollout.fence),
@@ -115,6 +125,47 @@ async fn plan(
         ..Traffic::new(route, Some(to), tracks.live, full)
     };
     Ok(Ok((target, baseline, traffic)))
+}
+
+/// The same of a chart: what comes and what is there was stored when helm was asked.
+async fn plan_chart(
+    backends: &Backends,
+    scene: &mut Scene,
+) -> Result<Result<(Bundle, Baseline, Traffic), String>, Failure> {
+    let (Some(baseline), Some(target)) = (&scene.rollout.baseline, &scene.rollout.target) else {
+        return Err(Failure::internal("helm was not asked before it is to run"));
+    };
+    let (baseline, target) = (baseline.clone(), backends.table.bundle(target).await?);
+    let tracks = scene.environment.tracks.clone().unwrap_or_default();
+    let live = match &scene.environment.live {
+        Some(live) if tracks.live.is_some() => Some(backends.table.bundle(&live.bundle).await?),
+        _ => None,
+    };
+    let mut places = everywhere(&target);
+    places.extend(live.iter().flat_map(everywhere));
+    places.sort();
+    places.dedup();
+    let highest = scene.observed.highest_fence;
+    scene.observed = scene.namespace.observe(&places).await?;
+    scene.observed.highest_fence = scene.observed.highest_fence.max(highest);
+    let planned = planned_chart(target, &scene.spec, &tracks, &scene.observed, live.as_ref());
+    Ok(planned.map(|planned| {
+        let Planned {
+            target,
+            route,
+            to,
+            full,
+            left,
+        } = planned;
+        let traffic = Traffic {
+            has_other: matches!(baseline, Baseline::Bundle { .. }),
+            by_helm: true,
+            left,
+            despite: scene.rollout.despite.clone(),
+            ..Traffic::new(route, Some(to), tracks.live, full)
+        };
+        (target, baseline, traffic)
+    }))
 }
 
 /// What was there before there were tracks, with the Services that are pointed back at it.

@@ -208,6 +208,7 @@ pub fn on_tracks(phase: Phase, stage: u32) -> Environment {
         },
     };
     environment.tracks = Some(Tracks {
+        by_helm: false,
         live: Some(Track::Blue),
         route: Some(route.clone()),
         held: [(Track::Blue, held(41))].into(),

@@ -13,7 +13,7 @@ use sluice_domain::ids::{ExecutionName, Fence, ReleaseNumber};
 use sluice_domain::promotion::{Promotion, PromotionState};
 use sluice_domain::rollback::{self, Beginning, Call, Course};
 use sluice_domain::rollout::bundle_of;
-use sluice_domain::tracks::{Track, Traffic, placed};
+use sluice_domain::tracks::{Traffic, everywhere, placed};
 use sluice_domain::workload::WorkloadRef;
 use sluice_executions::{ExecutionStatus, Kind};
 use sluice_lambda::Failure;
@@ -283,27 +283,22 @@ async fn highest_fence(
     bundle: &Bundle,
     traffic: Option<&Traffic>,
 ) -> Result<Fence, ClusterError> {
-    if bundle.helm.is_some() {
-        // No object of helm's carries one.
-        return Ok(namespace.helm_fence().await?.unwrap_or_default());
-    }
-    let mut asked = WorkloadRef::all_of(bundle);
     let Some(traffic) = traffic else {
+        if bundle.helm.is_some() {
+            // No object of helm's carries one.
+            return Ok(namespace.helm_fence().await?.unwrap_or_default());
+        }
+        let asked = WorkloadRef::all_of(bundle);
         return Ok(namespace.observe(&asked).await?.highest_fence);
     };
-    for track in [Track::Blue, Track::Green] {
-        asked.extend(
-            bundle
-                .deployments
-                .iter()
-                .map(|one| WorkloadRef::deployment(track.of(&one.name))),
-        );
-    }
-    let (observed, router) = tokio::try_join!(
+    let asked = everywhere(bundle);
+    let (observed, router, helm) = tokio::try_join!(
         namespace.observe(&asked),
-        namespace.router(&traffic.route.router, &traffic.route.services)
+        namespace.router(&traffic.route.router, &traffic.route.services),
+        namespace.helm_fence()
     )?;
-    Ok(observed.highest_fence.max(router.fence).max(router.root_fence))
+    let highest = observed.highest_fence.max(router.highest_fence());
+    Ok(highest.max(helm.unwrap_or_default()))
 }
 
 fn with_note(reason: Option<String>, note: Option<String>) -> Option<String> {
@@ -396,7 +391,7 @@ async fn follow(backends: &Backends, begun: Begun, now: Timestamp) -> Result<Rol
 }
 
 /// What of a rollback is written at once: everything, and the weights where the target is still warm; of helm's the fence,
-/// which ends whatever helm still runs there.
+/// which ends whatever helm still runs there, and the size of what is still on its track.
 async fn write(
     backends: &Backends,
     site: &Site,
@@ -407,8 +402,14 @@ async fn write(
     let Site {
         namespace, placed, ..
     } = site;
-    if placed.helm.is_some() {
-        return Ok(namespace.write_helm_fence(rollout.fence).await?);
+    let on_tracks = environment.tracks.as_ref().is_some_and(|tracks| tracks.by_helm);
+    if placed.helm.is_some() || on_tracks {
+        namespace.write_helm_fence(rollout.fence).await?;
+    }
+    // A release that still is on its track is only sized.
+    let sized = rollout.traffic.as_ref().is_some_and(|traffic| !traffic.by_helm);
+    if placed.helm.is_some() && !sized {
+        return Ok(());
     }
     namespace.apply(placed, rollout.fence).await?;
     let is_back = give_back(backends, site, rollout, environment, now).await?;

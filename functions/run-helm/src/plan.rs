@@ -2,7 +2,7 @@
 
 use crate::handler::Tools;
 use crate::prepare::{HELM, Prepared, Site, look};
-use crate::tracked::on_both;
+use crate::tracked::{OnTracks, on_both};
 use serde_json::Value;
 use sluice_cluster::Namespace;
 use sluice_domain::api::{Plan, PlanRequest};
@@ -171,12 +171,20 @@ async fn by_helm(
         place,
         secrets,
         hooks,
-        objects,
+        mut objects,
         present,
         drift,
         target,
+        original,
     } = look(tools, site, release, at_most).await?;
     let secrets = with_live(tools, site, secrets).await;
+    let on_tracks = match site.idle() {
+        Some(_) => Some(OnTracks::plan(tools, site, &target, original.as_ref()).await?),
+        None => None,
+    };
+    if let Some(on_tracks) = &on_tracks {
+        on_tracks.size(&mut objects);
+    }
     let there = match &present {
         Some(present) => documents(&present.manifest).map_err(|fault| Failure::refused(fault.to_string()))?,
         None => Vec::new(),
@@ -185,7 +193,7 @@ async fn by_helm(
     let gone: Vec<Value> = there
         .iter()
         .filter(|object| !kept(object) && !stays(object))
-        .map(|object| owned(object, &site.release_name(), &site.spec.namespace))
+        .map(|object| owned(object, &site.helm_release(), &site.spec.namespace))
         .collect();
     let mut changes = place.namespace.differences(&objects, &gone, HELM).await?;
     for field in changes.iter_mut().flat_map(|change| &mut change.fields) {
@@ -197,7 +205,13 @@ async fn by_helm(
         .into_iter()
         .filter(|(_, events)| !events.iter().all(|event| event == "test"))
         .map(|(name, events)| format!("{name} ({})", events.join(", ")));
-    let is_there = present.is_some();
+    let is_there = match &on_tracks {
+        Some(_) => original.is_some(),
+        None => present.is_some(),
+    };
+    let (adoption, steps) = on_tracks
+        .map(|told| (told.adoption, told.steps))
+        .unwrap_or_default();
     Ok(Told {
         revision: present.map(|present| present.revision),
         changes,
@@ -208,8 +222,8 @@ async fn by_helm(
         hooks: hooks.collect(),
         target,
         beside: site.environment.live.is_none() && is_there,
-        adoption: Vec::new(),
-        steps: Vec::new(),
+        adoption,
+        steps,
     })
 }
 

@@ -4,7 +4,9 @@ mod commands;
 mod decision;
 
 pub use commands::{Declined, Said, despite, hurry, pause, resume, set_aside};
-pub use decision::{Decision, Facts, decide, has_all_pods, is_warm, lost_its_pods, sleeps, stage_of};
+pub use decision::{
+    Decision, Facts, awaits_helm, decide, has_all_pods, is_warm, lost_its_pods, sleeps, stage_of,
+};
 
 use crate::bundle::{Baseline, Bundle};
 use crate::environment::{
@@ -130,6 +132,7 @@ pub fn begin_on_tracks(
     }
     tracks.route = Some(traffic.route.clone());
     tracks.full.clone_from(&traffic.full);
+    tracks.by_helm = traffic.by_helm;
     environment.rollout.as_mut()?.traffic = Some(Box::new(traffic));
     begin(environment, step, beginning, now)
 }

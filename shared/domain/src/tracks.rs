@@ -1,5 +1,6 @@
 //! Tracks: the two places in an environment where a release can run. One is live; the other is idle, or warm.
 
+mod charted;
 pub mod cooling;
 pub mod easing;
 mod pinning;
@@ -11,6 +12,7 @@ pub(crate) mod render_samples;
 mod told;
 mod traffic;
 
+pub use charted::{Charts, Lack, Lacks, Rendered, charted, everywhere, planned_chart, root_of, values_of};
 pub use pinning::{given_back, pin, pins};
 pub use place::{behind, brought, cold, fences_on, placed, pointed_at};
 pub use planned::{Ground, Planned, planned};
@@ -18,7 +20,7 @@ pub use render::{
     RenderFault, all_pointing, full_size, on_track, pointed, pointing, services_of, size_for, sized,
     weights_at,
 };
-pub use told::{adoption, steps};
+pub use told::{adoption, chart_adoption, steps};
 pub use traffic::{Hurry, Pause, Route, Stage, Standing, Traffic, TrafficSeen, schedule};
 
 use crate::ids::{Fence, Hash, ReleaseNumber};
@@ -78,6 +80,9 @@ pub struct Tracks {
     /// By what the traffic comes, as the last rollout had it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<Route>,
+    /// Whether what is on them are Helm releases.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_helm: bool,
     /// How many pods each Deployment has with the whole traffic, by its name without the track, as the last rollout had it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub full: BTreeMap<String, i32>,

@@ -7,6 +7,7 @@ mod blue_green;
 mod canary;
 mod commands;
 mod failures;
+mod helm;
 mod scene;
 mod service;
 mod warm;

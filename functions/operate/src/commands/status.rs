@@ -202,7 +202,9 @@ fn of_environment(
 ) -> EnvironmentStatus {
     // While something is done, what helm was last told may be of what comes.
     let calm = state.lease.is_none();
-    let helm = state.helm.as_ref().filter(|_| calm);
+    // On tracks it may be of the one that has no traffic.
+    let tracked = state.tracks.as_ref().is_some_and(|tracks| tracks.by_helm);
+    let helm = state.helm.as_ref().filter(|_| calm && !tracked);
     let revision = helm.and_then(|run| run.revision);
     EnvironmentStatus {
         checks,

@@ -64,7 +64,7 @@ pub(super) fn read(
         .and_then(|text| self::role(reading, &text, region.as_deref()));
     delivery::check_helm_role(reading, section, form, role.as_ref(), helm_role.as_ref());
     let alarms = alarms::read(reading, section);
-    let strategies::Read { strategy, answering } = strategies::read(reading, section, form, people, &alarms);
+    let strategies::Read { strategy, answering } = strategies::read(reading, section, people, &alarms);
     let manifests = manifests(reading, section);
     let timeout = reading.duration(section, "timeout", TIMEOUT, TIMEOUT_DEFAULT);
     let rollback = reading.duration(

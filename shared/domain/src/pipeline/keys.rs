@@ -40,7 +40,7 @@ pub(super) const DEPLOYMENT: Keys = Keys {
 
 pub(super) const HELM: Keys = Keys {
     table: "[workload.helm]",
-    known: &["chart", "image", "replicas", "release", "history_limit"],
+    known: &["chart", "image", "replicas", "release", "history_limit", "tracks"],
     later: &[],
 };
 

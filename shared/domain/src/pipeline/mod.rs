@@ -39,6 +39,7 @@ mod tag_pattern;
 mod target;
 mod text;
 mod track_objects;
+mod track_values;
 mod value_path;
 mod version;
 mod workload;
@@ -62,6 +63,7 @@ pub use package::{ChartPackage, EnvironmentPackage, Package, Packaged, ReleasedD
 pub use principal::{Principal, PrincipalError};
 pub use root_service::{RootServiceError, root_service};
 pub use seconds::{Seconds, SecondsError};
+pub(crate) use strategies::is_root_service;
 pub use strategy::{BlueGreen, Canary, CanaryStep, Requests, Router, Strategy};
 pub use tag_pattern::{TagPattern, TagPatternError};
 pub use version::{Version, VersionError};

@@ -1,8 +1,8 @@
 //! The Service by which a workload with tracks is known: what the tracks' own Services are made after.
 
+use super::is_root_service;
 use super::manifest::text_at;
 use super::selector::service_selects;
-use super::strategies::is_root_service;
 use serde_json::{Map, Value};
 
 /// Why no Service can be the one by which a workload with tracks is known. Each is the whole of a sentence.

@@ -6,7 +6,7 @@ use super::manifest::is_object_name;
 use super::people::People;
 use super::reading::Reading;
 use super::section::{Section, Text};
-use super::workload::{Form, is_dns_label};
+use super::workload::is_dns_label;
 use super::{BlueGreen, Canary, CanaryStep, FaultKind, Router, Seconds, Strategy, keys};
 use crate::ids::PersonName;
 use crate::tracks::TrackServices;
@@ -44,7 +44,6 @@ pub(super) struct Read {
 pub(super) fn read(
     reading: &mut Reading<'_>,
     section: &Section<'_, '_>,
-    form: Option<Form>,
     people: &People,
     alarms: &Alarms,
 ) -> Read {
@@ -62,12 +61,6 @@ pub(super) fn read(
         return none(None);
     };
     check_table(reading, &table);
-    if form == Some(Form::Helm) {
-        let problem = "is known for a helm workload, but not in this version of Sluice";
-        let right =
-            "strategy = \"rolling\"; alarms and watch work with it. Tracks need [workload.deployment]";
-        reading.fault(FaultKind::NotYet, &table.place(), None, problem, right);
-    }
     // both are read, so that the faults of each are told
     let canary = reading.section(&table, "canary");
     let canary = canary.map(|section| canary_of(reading, &section, alarms));
@@ -188,7 +181,7 @@ fn service(reading: &mut Reading<'_>, section: &Section<'_, '_>) -> Option<Strin
 }
 
 /// Whether a Service of this name can have others beside it, named after it: one for each track, and the preview.
-pub(super) fn is_root_service(name: &str) -> bool {
+pub(crate) fn is_root_service(name: &str) -> bool {
     let longest = TrackServices {
         root: name.to_owned(),
     };

@@ -12,6 +12,32 @@ use std::collections::BTreeMap;
 /// Where it still runs, one change of weights brings it back: the side of a rollout that is under way that the traffic comes
 /// from, or a track that is kept warm. Else it comes to the track without traffic. The error is why it cannot come at once.
 pub fn place(environment: &Environment, target: &Target, bundle: &Bundle) -> Result<Option<Traffic>, String> {
+    let placed = place_of(environment, target, bundle)?;
+    let Some(tracks) = environment.tracks.as_ref().filter(|tracks| tracks.by_helm) else {
+        return Ok(placed);
+    };
+    match placed {
+        Some(traffic) if traffic.to.is_some() && !bundle.is_charted() => Err(format!(
+            "{} ran before {} had tracks, and helm was not asked what it is on one: promote it, or another release, instead",
+            target
+                .release
+                .map_or_else(|| "it".to_owned(), |release| release.to_string()),
+            environment.name
+        )),
+        Some(traffic) => Ok(Some(Traffic {
+            by_helm: !still_there(tracks, traffic.to, &target.bundle),
+            ..traffic
+        })),
+        None => Ok(None),
+    }
+}
+
+/// Whether the release of a place is the bundle's, with pods or without: then it is only sized.
+fn still_there(tracks: &Tracks, to: Option<Track>, bundle: &Hash) -> bool {
+    to.is_none_or(|track| tracks.held.get(&track).is_some_and(|held| held.bundle == *bundle))
+}
+
+fn place_of(environment: &Environment, target: &Target, bundle: &Bundle) -> Result<Option<Traffic>, String> {
     let under_way = environment
         .under_way()
         .and_then(|rollout| Some((rollout, rollout.traffic.as_deref()?)));
@@ -30,7 +56,12 @@ pub fn place(environment: &Environment, target: &Target, bundle: &Bundle) -> Res
         let (to, from) = if is_live {
             (Some(live), live.other())
         } else {
-            (tracks.warm(&target.bundle).unwrap_or(Some(live.other())), live)
+            let elsewhere = if is_cold_original(tracks, &target.bundle) {
+                None
+            } else {
+                Some(live.other())
+            };
+            (tracks.warm(&target.bundle).unwrap_or(elsewhere), live)
         };
         let full = kept_size(tracks, to, bundle, &target.bundle);
         return Ok(Some(Traffic {
@@ -67,6 +98,13 @@ pub fn place(environment: &Environment, target: &Target, bundle: &Bundle) -> Res
             environment.name
         )),
     }
+}
+
+/// Whether a bundle is what was there before helm had tracks, without pods by now: a chart's tracks have no place for it, and
+/// its own is left.
+fn is_cold_original(tracks: &Tracks, bundle: &Hash) -> bool {
+    let is_it = |held: &Held| held.bundle == *bundle;
+    tracks.by_helm && tracks.original.as_ref().is_some_and(is_it)
 }
 
 /// How many pods the side that the traffic comes from has: as many as it had when the rollout began.
@@ -123,7 +161,7 @@ pub(super) fn as_found(environment: &Environment, target: Target) -> Target {
             .as_ref()
             .filter(|tracks| tracks.live.is_some())?;
         let original = tracks.original.as_ref()?;
-        let is_it = original.cooling.is_none() && original.release.is_some();
+        let is_it = (tracks.by_helm || original.cooling.is_none()) && original.release.is_some();
         (is_it && original.release == target.release).then_some(&original.bundle)
     };
     match first.or_else(kept).cloned() {

@@ -2,7 +2,7 @@
 
 mod on_tracks;
 
-pub use on_tracks::{has_all_pods, is_warm, lost_its_pods, sleeps, stage_of};
+pub use on_tracks::{awaits_helm, has_all_pods, is_warm, lost_its_pods, sleeps, stage_of};
 
 use crate::bundle::Bundle;
 use crate::check::{Stage, Standing, is_helms, standing};

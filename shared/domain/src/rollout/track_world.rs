@@ -111,6 +111,7 @@ impl World {
     pub fn new(strategy: Strategy) -> Self {
         let mut environment = with_completed(&[1, 2]);
         environment.tracks = Some(Tracks {
+            by_helm: false,
             live: Some(Track::Blue),
             route: Some(route(http_route())),
             full: BTreeMap::from([("mc-api".to_owned(), FULL)]),

@@ -2,7 +2,7 @@
 //! pods. From before the first shift until it is cooled, its autoscalers keep at least as many pods as it had.
 
 use super::render::{autoscaled, keep_at_least};
-use super::{RenderFault, Track, Traffic, on_track};
+use super::{RenderFault, Track, Traffic, charted, on_track};
 use crate::bundle::{Bundle, WorkloadBundle};
 use crate::environment::Environment;
 use crate::workload::Observation;
@@ -23,7 +23,7 @@ pub fn pin(environment: &mut Environment, left: &Bundle, observed: &Observation)
         return;
     };
     let size = |one: &WorkloadBundle| {
-        let name = name_at(traffic.from, &one.name);
+        let name = name_at(left, traffic.from, &one.name);
         let found = observed.deployments.iter().find(|found| found.name == name)?;
         (found.wanted > 0).then(|| (one.name.clone(), found.wanted))
     };
@@ -35,7 +35,7 @@ pub fn pins(left: &Bundle, traffic: &Traffic) -> Result<Vec<Value>, RenderFault>
     let mut pins = given_back(left, traffic.from)?;
     let sizes = traffic.pinned.iter();
     let sizes = sizes
-        .map(|(name, size)| (name_at(traffic.from, name), *size))
+        .map(|(name, size)| (name_at(left, traffic.from, name), *size))
         .collect();
     pins.retain_mut(|object| keep_at_least(object, &sizes));
     Ok(pins)
@@ -58,8 +58,11 @@ pub fn given_back(bundle: &Bundle, place: Option<Track>) -> Result<Vec<Value>, R
         .collect())
 }
 
-fn name_at(place: Option<Track>, name: &str) -> String {
-    place.map_or_else(|| name.to_owned(), |track| track.of(name))
+fn name_at(bundle: &Bundle, place: Option<Track>, name: &str) -> String {
+    let Some(track) = place else {
+        return name.to_owned();
+    };
+    charted::name_on(bundle, track, name).map_or_else(|| track.of(name), str::to_owned)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! What a phase of a rollout on tracks wants in the cluster, and where.
 
 use super::{
-    RenderFault, TRACK_LABEL, Track, Traffic, given_back, on_track, pointed, pointing, schedule, sized,
+    RenderFault, TRACK_LABEL, Track, Traffic, charted, given_back, on_track, pointed, pointing, schedule,
+    sized,
 };
 use crate::bundle::Bundle;
 use crate::environment::{Phase, Rollout};
@@ -43,6 +44,13 @@ pub fn placed(rollout: &Rollout, spec: &EnvironmentSpec, bundle: Bundle) -> Resu
     };
     let without_pods =
         !bundle.deployments.is_empty() && bundle.deployments.iter().all(|one| one.replicas == Some(0));
+    if without_pods && bundle.is_charted() {
+        // Nothing was there before: helm takes the track's release away.
+        let mut gone = on_track(&bundle, track)?;
+        gone.deployments.clear();
+        gone.objects.clear();
+        return Ok(gone);
+    }
     if without_pods {
         return Ok(on_track(&bundle, track)?.scaled_to_zero());
     }
@@ -75,6 +83,9 @@ fn on_its_track(
     full: &BTreeMap<String, i32>,
     weight: u32,
 ) -> Result<Bundle, RenderFault> {
+    if bundle.is_charted() {
+        return charted::on_its_track(bundle, traffic, track, full, weight);
+    }
     let mut placed = sized(&on_track(bundle, track)?, track, full, weight);
     // A router names the Services of both tracks always, and refuses one that is not there. One that is there is another
     // release's, and may have traffic: its ports stay its own.
@@ -115,12 +126,17 @@ pub fn cold(bundle: &Bundle, place: Option<Track>) -> Result<Bundle, RenderFault
     // The rest stays: it costs nothing, and the next release finds it.
     cold.objects = given_back(bundle, place)?;
     cold.config_maps.clear();
+    // Also helm's release stays: it is what the pods are brought up of again.
+    cold.helm = None;
     Ok(cold)
 }
 
 /// How many pods of a placed bundle a Service of it selects, as they are asked for: one at least, as whoever gets traffic
 /// needs one.
 pub fn behind(placed: &Bundle, service: &str) -> u32 {
+    if let Some(asked) = charted::behind(placed, service) {
+        return asked.max(1);
+    }
     let is_it = |object: &&Value| {
         object.get("kind").is_some_and(|kind| kind == "Service")
             && object
@@ -146,6 +162,9 @@ pub fn behind(placed: &Bundle, service: &str) -> u32 {
 
 /// The Service by which people and checks reach the release before it has any traffic.
 fn preview(bundle: &Bundle, traffic: &Traffic, track: Track) -> Option<Value> {
+    if let Some(service) = charted::preview(bundle, track, &traffic.route.services.preview()) {
+        return Some(service);
+    }
     let of_track = track.of(&traffic.route.services.root);
     let rendered = on_track(bundle, track).ok()?;
     let mut service = rendered.objects.into_iter().find(|object| {

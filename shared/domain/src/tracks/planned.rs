@@ -97,7 +97,7 @@ fn wanted_size(
 ) -> BTreeMap<String, i32> {
     let size = |one: &WorkloadBundle| {
         let now = running.get(&one.name).copied().filter(|now| *now > 0);
-        let size = match (one.replicas, bounds(target, &one.name)) {
+        let size = match (one.replicas, bounds(&target.objects, &one.name)) {
             (None, Some((least, most))) => now.unwrap_or(least).clamp(least, most.max(least)),
             (Some(replicas), _) if says_replicas(package, &one.name) => replicas,
             (replicas, _) => now.or(replicas).unwrap_or(1),
@@ -108,9 +108,9 @@ fn wanted_size(
     all.map(|one| (one.name.clone(), size(one))).collect()
 }
 
-/// The least and the most pods that an autoscaler of the bundle gives a Deployment (Kubernetes: `minReplicas` is 1 where it is
+/// The least and the most pods that an autoscaler among these objects gives a Deployment (Kubernetes: `minReplicas` is 1 where it is
 /// not said).
-fn bounds(bundle: &Bundle, deployment: &str) -> Option<(i32, i32)> {
+pub(super) fn bounds(objects: &[Value], deployment: &str) -> Option<(i32, i32)> {
     let sizes = |object: &&Value| {
         object
             .get("kind")
@@ -120,7 +120,7 @@ fn bounds(bundle: &Bundle, deployment: &str) -> Option<(i32, i32)> {
                 .and_then(Value::as_str)
                 == Some(deployment)
     };
-    let found = bundle.objects.iter().find(sizes)?;
+    let found = objects.iter().find(sizes)?;
     let number = |pointer: &str| {
         let said = found.pointer(pointer).and_then(Value::as_i64);
         said.and_then(|said| i32::try_from(said).ok())

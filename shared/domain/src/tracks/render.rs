@@ -1,19 +1,19 @@
 //! A bundle on a track: the same workload under names and labels of its own, which no selector that was there before
 //! matches.
 
-use super::{TRACK_LABEL, Track, TrackServices, Weights};
+use super::{TRACK_LABEL, Track, TrackServices, Weights, charted};
 use crate::bundle::{Bundle, WorkloadBundle};
 use crate::pipeline::{RootServiceError, root_service};
 use apart::{check_apart, selected_by, spec_selector};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
-mod apart;
+pub(super) mod apart;
 
 /// The longest value of a label (Kubernetes, "Labels and Selectors").
 const LONGEST_LABEL: usize = 63;
 /// The longest name of a Service: a DNS label (RFC 1035), and its pods' hostnames.
-const LONGEST_NAME: usize = 63;
+pub(super) const LONGEST_NAME: usize = 63;
 
 /// Why a bundle cannot be put on a track.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +55,11 @@ pub enum RenderFault {
         #[from]
         fault: RootServiceError,
     },
+    /// The chart was rendered without tracks, or what runs is no chart's.
+    #[error(
+        "the Helm release {0} was not rendered for tracks, as it ran before there were any: promote a release instead"
+    )]
+    NotCharted(String),
     /// Its pods would be the same ones under another name.
     #[error("{kind} {name} cannot be on two tracks: {why}")]
     NoTrack {
@@ -98,16 +103,21 @@ pub fn services_of(bundle: &Bundle, named: Option<&str>) -> Result<TrackServices
 
 /// The Services of a bundle that select its pods: each is pointed at the live track, by its own name.
 pub fn pointed(bundle: &Bundle) -> Vec<&Value> {
-    bundle
-        .objects
-        .iter()
-        .filter(|object| selects(object, bundle))
-        .collect()
+    let is_it = |object: &&Value| match bundle.is_charted() {
+        // Of a chart's bundle there is none but the one by which it is known.
+        true => is_service(object),
+        false => selects(object, bundle),
+    };
+    bundle.objects.iter().filter(is_it).collect()
 }
 
 /// A Service as it selects the pods of a track.
 pub fn pointing(service: &Value, bundle: &Bundle, track: Track) -> Value {
     let mut service = service.clone();
+    if let Some(own) = charted::selector(bundle, track) {
+        set(&mut service, "/spec", "selector", own.clone());
+        return service;
+    }
     let labels = selected_labels(bundle);
     relabel_selector(service.pointer_mut("/spec/selector"), &labels, track);
     service
@@ -124,6 +134,9 @@ pub fn all_pointing(bundle: &Bundle, place: Option<Track>) -> Vec<Value> {
 /// The bundle on a track: Deployments, autoscalers, disruption budgets and a Service of the track for each Service that
 /// selects it. The Services themselves are left out: they are pointed when the traffic moves ([`pointing`]).
 pub fn on_track(bundle: &Bundle, track: Track) -> Result<Bundle, RenderFault> {
+    if let Some(helm) = &bundle.helm {
+        return charted::on_track(bundle, helm, track);
+    }
     let labels = selected_labels(bundle);
     let mut rendered = bundle.clone();
     rendered.deployments = bundle
@@ -150,11 +163,18 @@ pub fn size_for(full: i32, weight: u32) -> i32 {
 /// A track's bundle with as many pods as this weight needs. `full` is how many the whole traffic needs, by the
 /// Deployment's name without the track.
 pub fn sized(rendered: &Bundle, track: Track, full: &BTreeMap<String, i32>, weight: u32) -> Bundle {
+    let own = full
+        .iter()
+        .map(|(name, full)| (track.of(name), size_for(*full, weight)));
+    of_size(rendered, &own.collect())
+}
+
+/// A bundle with these numbers of pods, by the Deployments' own names; their autoscalers keep at least as many.
+pub(super) fn of_size(rendered: &Bundle, sizes: &BTreeMap<String, i32>) -> Bundle {
     let mut sized = rendered.clone();
     for deployment in &mut sized.deployments {
-        let own = full.iter().find(|(name, _)| track.of(name) == deployment.name);
-        if let Some((_, full)) = own {
-            deployment.replicas = Some(size_for(*full, weight));
+        if let Some(size) = sizes.get(&deployment.name) {
+            deployment.replicas = Some(*size);
         }
     }
     let scaled: BTreeMap<String, i32> = sized
@@ -409,7 +429,7 @@ fn protects(object: &Value, bundle: &Bundle) -> bool {
             .is_some_and(|selector| !selector.has_expressions() && selected_by(&selector, bundle))
 }
 
-fn is_service(object: &Value) -> bool {
+pub(super) fn is_service(object: &Value) -> bool {
     object.get("kind").is_some_and(|kind| kind == "Service")
 }
 
@@ -499,13 +519,13 @@ fn relabel_expressions(list: &mut Value, labels: &BTreeSet<(String, String)>, tr
     }
 }
 
-fn set(object: &mut Value, pointer: &str, key: &str, value: Value) {
+pub(super) fn set(object: &mut Value, pointer: &str, key: &str, value: Value) {
     if let Some(map) = object.pointer_mut(pointer).and_then(Value::as_object_mut) {
         map.insert(key.to_owned(), value);
     }
 }
 
-fn name_of(object: &Value) -> &str {
+pub(super) fn name_of(object: &Value) -> &str {
     object
         .pointer("/metadata/name")
         .and_then(Value::as_str)

@@ -45,15 +45,67 @@ pub fn adoption(target: &Bundle, traffic: &Traffic, spec: &EnvironmentSpec) -> V
         ));
     }
     let names: Vec<&str> = target.deployments.iter().map(|one| one.name.as_str()).collect();
-    let kept = match spec.watch {
-        Some(watch) => format!("keeps its pods while the release is watched, for {watch}"),
-        None => "keeps its pods until the promotion is over".to_owned(),
-    };
     told.push(format!(
-        "Deployment {} is retired then: it {kept}, and is scaled to 0 after that; it is not deleted",
-        names.join(", ")
+        "Deployment {} is retired then: it {}, and is scaled to 0 after that; it is not deleted",
+        names.join(", "),
+        kept(spec)
     ));
     told
+}
+
+/// The same of a chart: the Helm release that is there stays as it is, and those of the tracks come beside it. `original` is
+/// what it runs.
+pub fn chart_adoption(
+    target: &Bundle,
+    original: Option<&Bundle>,
+    traffic: &Traffic,
+    spec: &EnvironmentSpec,
+) -> Vec<String> {
+    let own = |track: Track| target.helm.as_ref()?.tracks.get(&track);
+    let (Some(track), None, Some(original), Some(helm)) = (traffic.to, traffic.from, original, &target.helm)
+    else {
+        return Vec::new();
+    };
+    let (Some(this), Some(next)) = (own(track), own(track.other())) else {
+        return Vec::new();
+    };
+    let names = |all: &[crate::bundle::WorkloadBundle]| {
+        let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
+        names.join(", ")
+    };
+    let services = &traffic.route.services;
+    let (root, service, other) = (&services.root, services.of(track), services.of(track.other()));
+    let labels = selector(this.service.pointer("/spec/selector"));
+    let mut told = vec![
+        format!(
+            "Helm release {} stays as it is; beside it {} is installed, with Deployment {}: no selector that is there now matches its pods",
+            helm.release,
+            this.release,
+            names(&this.deployments)
+        ),
+        format!(
+            "Service {service} selects {labels}; Service {other} is made beside it, for the Helm release {}",
+            next.release
+        ),
+    ];
+    told.extend(routed(&traffic.route, root, &service, &other));
+    told.push(format!(
+        "with all of the traffic, Service {root} is pointed at {track}: it selects {labels}"
+    ));
+    told.push(format!(
+        "Deployment {} is retired then: it {}, and is scaled to 0 after that; the Helm release {} is not taken away, as Service {root} may be of it",
+        names(&original.deployments),
+        kept(spec),
+        helm.release
+    ));
+    told
+}
+
+fn kept(spec: &EnvironmentSpec) -> String {
+    match spec.watch {
+        Some(watch) => format!("keeps its pods while the release is watched, for {watch}"),
+        None => "keeps its pods until the promotion is over".to_owned(),
+    }
 }
 
 /// What the router's object says from the first weights on.
@@ -126,12 +178,15 @@ fn preview(traffic: &Traffic, spec: &EnvironmentSpec, track: Track) -> Option<St
 
 /// `2 of 8 pods of mc-api-green are made ready`
 fn pods(target: &Bundle, traffic: &Traffic, track: Track, weight: u32) -> String {
+    let charted = target.helm.as_ref().and_then(|helm| helm.tracks.get(&track));
+    let own = |at: usize| Some(charted?.deployments.get(at)?.name.clone());
     let parts: Vec<String> = target
         .deployments
         .iter()
-        .map(|one| {
+        .enumerate()
+        .map(|(at, one)| {
             let full = traffic.full.get(&one.name).copied().unwrap_or(1);
-            let name = track.of(&one.name);
+            let name = own(at).unwrap_or_else(|| track.of(&one.name));
             match size_for(full, weight) {
                 size if size >= full => format!("all {full} pods of {name}"),
                 size => format!("{size} of {full} pods of {name}"),

@@ -55,6 +55,9 @@ pub struct Traffic {
     pub from: Option<Track>,
     /// Whether anything has traffic that could get it back.
     pub has_other: bool,
+    /// Whether helm brings the release to its track. Its first write does; what follows changes the number of pods alone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_helm: bool,
     /// How many pods each Deployment has with the whole traffic, by its name without the track.
     pub full: BTreeMap<String, i32>,
     /// How many pods each Deployment of what is left had when the rollout began, by its name without the track: what it is
@@ -140,6 +143,7 @@ impl Traffic {
             to,
             from,
             has_other: true,
+            by_helm: false,
             full,
             left: BTreeMap::new(),
             stage: 0,

@@ -183,6 +183,7 @@ impl Rows {
         let held = |number: u32| Held::new(hash(number), Some(ReleaseNumber(number)));
         let tracks = [Track::Blue, Track::Green].into_iter();
         environment.tracks = Some(Tracks {
+            by_helm: false,
             live: Some(Track::Blue),
             route: Some(route()),
             full: full(),

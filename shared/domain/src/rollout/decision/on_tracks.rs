@@ -6,7 +6,7 @@ use super::{
 };
 use crate::bundle::{Bundle, WorkloadBundle};
 use crate::check::Stage as CheckStage;
-use crate::environment::{Phase, Rollout};
+use crate::environment::{HelmRun, Phase, Rollout};
 use crate::pipeline::EnvironmentSpec;
 use crate::tracks::{Stage, Standing, Track, Traffic, TrafficSeen, Weights, behind, schedule};
 use crate::workload::{Leaving, Observation, ObservedDeployment, Verdict, verdict};
@@ -69,6 +69,41 @@ pub fn stage_of(rollout: &Rollout, traffic: &Traffic, spec: &EnvironmentSpec) ->
     at.and_then(|at| stages.get(at)).copied().unwrap_or(all)
 }
 
+/// Whether helm has something to do before Sluice writes what a phase wants on a track: it brings the release there; what
+/// follows is sized. On the way back it is asked only where what is to have the traffic again is not what is there.
+pub fn awaits_helm(
+    rollout: &Rollout,
+    wanted: &Bundle,
+    observed: &Observation,
+    helm: Option<&HelmRun>,
+) -> bool {
+    if wanted.helm.is_none() {
+        return false;
+    }
+    let by_helm = rollout.traffic.as_ref().is_some_and(|traffic| traffic.by_helm);
+    match rollout.phase {
+        Phase::Restoring => {
+            let has_done = helm.is_some_and(|run| run.has_done(rollout));
+            !has_done && (wanted.deployments.is_empty() || !is_there(wanted, observed))
+        }
+        _ => {
+            let is_of_this = |run: &&HelmRun| run.execution == rollout.owner && run.revision.is_some();
+            helm.filter(is_of_this).is_none() && (by_helm || !is_there(wanted, observed))
+        }
+    }
+}
+
+/// Whether the bundle's own images are in the Deployments that are there.
+fn is_there(wanted: &Bundle, observed: &Observation) -> bool {
+    wanted.deployments.iter().all(|one| {
+        let found = observed.deployments.iter().find(|found| found.name == one.name);
+        found.is_some_and(|found| {
+            let same = |(container, image): (&String, &String)| found.images.get(container) == Some(image);
+            one.images.iter().all(same)
+        })
+    })
+}
+
 /// Whether a rollback that has just written its pods finds all of them ready: its target is still warm. Then its weights may be
 /// recorded and written by the call itself; what the execution would decide first is no other. Else, why not.
 pub fn is_warm(
@@ -84,6 +119,10 @@ pub fn is_warm(
     };
     if !begins {
         return open("its execution has begun");
+    }
+    // What helm did last was for somebody else: this rollback has not begun.
+    if awaits_helm(rollout, wanted, observed, None) {
+        return open("helm brings it there");
     }
     if !is_applied(wanted, observed, rollout.fence) {
         return open("the cluster does not have it as it was written");
@@ -158,6 +197,12 @@ impl OnTracks<'_> {
         stage_of(self.rollout(), self.traffic, self.facts.spec)
     }
 
+    fn is_applied(&self) -> bool {
+        let Facts { observed, helm, .. } = self.facts;
+        !awaits_helm(self.rollout(), self.wanted, observed, helm)
+            && is_applied(self.wanted, observed, self.rollout().fence)
+    }
+
     fn is_late(&self) -> bool {
         self.now >= self.rollout().deadline
     }
@@ -176,7 +221,7 @@ impl OnTracks<'_> {
 
     /// The pods of a stage are brought up before it gets its weight.
     fn rolling(&self) -> Decision {
-        if !is_applied(self.wanted, self.facts.observed, self.rollout().fence) {
+        if !self.is_applied() {
             return self.or_late(Decision::Apply, "the cluster could not be written");
         }
         if is_empty(self.wanted) {
@@ -393,7 +438,7 @@ impl OnTracks<'_> {
 
     /// What was there before is stamped and seen ready, then it gets the traffic back.
     fn restoring(&self) -> Decision {
-        if !is_applied(self.wanted, self.facts.observed, self.rollout().fence) {
+        if !self.is_applied() {
             return self.or_late(Decision::Apply, "the cluster could not be written");
         }
         // Nothing had traffic before, and nothing of the release ever had: there is nothing to shift.

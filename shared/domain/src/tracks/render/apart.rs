@@ -5,14 +5,14 @@ use crate::bundle::Bundle;
 use serde_json::{Map, Value};
 
 /// A selector that selects something, but not everything in its namespace.
-pub(super) struct Selector<'a> {
+pub(in crate::tracks) struct Selector<'a> {
     labels: Option<&'a Map<String, Value>>,
     expressions: Option<&'a Vec<Value>>,
 }
 
 impl<'a> Selector<'a> {
     /// Of `matchLabels` and `matchExpressions` (Kubernetes API reference, LabelSelector).
-    fn of(selector: &'a Value) -> Option<Self> {
+    pub(in crate::tracks) fn of(selector: &'a Value) -> Option<Self> {
         let labels = selector.get("matchLabels").and_then(Value::as_object);
         let expressions = selector.get("matchExpressions").and_then(Value::as_array);
         let (labels, expressions) = (
@@ -26,7 +26,7 @@ impl<'a> Selector<'a> {
         self.expressions.is_some()
     }
 
-    fn matches(&self, pod: &Value) -> bool {
+    pub(in crate::tracks) fn matches(&self, pod: &Value) -> bool {
         self.labels
             .into_iter()
             .flatten()
@@ -55,7 +55,7 @@ fn expresses(expression: &Value, pod: &Value) -> bool {
 }
 
 /// What an object selects pods by; none where it selects none, or every one.
-pub(super) fn spec_selector(object: &Value) -> Option<Selector<'_>> {
+pub(in crate::tracks) fn spec_selector(object: &Value) -> Option<Selector<'_>> {
     let spec = object.get("spec")?;
     match object.get("kind")?.as_str()? {
         "Service" => {
