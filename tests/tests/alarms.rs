@@ -116,7 +116,14 @@ impl Watched {
         Ok(())
     }
 
+    /// Nothing is left that is watched: the sweep would look after it for as long as its watch lasts, without its alarm and its
+    /// namespace.
     async fn cleanup(&self) -> Result<()> {
+        if self.watched().await?.is_some() {
+            let name = self.service.name.as_str();
+            self.ana.run(&["rollback", name, "dev"]).await?;
+            until_live(&self.ana, name, "dev", 1).await?;
+        }
         self.alarm.delete().await?;
         self.service.cleanup().await
     }
