@@ -74,7 +74,11 @@ test-rust: tools ## unit tests, and whole flows on the local AWS and Kubernetes
 kills: tools ## only this: kill every function at every write, before it and after it
 	$(LOCAL) run -- cargo test --workspace --test kills -- --nocapture
 
+.PHONY: model
+model: ## only this: explore every order of decisions, writes and wake-ups of rollouts on tracks; prints the states
+	cargo test --workspace --test model -- --nocapture --include-ignored
+
 .PHONY: bench
 bench: tools ## how fast, against a floor measured in the same run
 	cargo build --workspace --bins --release
-	$(LOCAL) run -- target/debug/bench
+	KUBECTL="$$($(LOCAL) tools --kubectl)" $(LOCAL) run -- target/debug/bench

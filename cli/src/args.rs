@@ -1,5 +1,11 @@
 //! The command line. What each command does stands in its own module; the words of `--help` stand here.
 
+mod ledger;
+mod rollout;
+
+pub use ledger::{Ledger, LedgerExport, LedgerVerify};
+pub use rollout::{Promote, Steer};
+
 use crate::output::{Color, Format};
 use crate::values::{Reason, ReleaseArg, Wait};
 use clap::{Args, Parser, Subcommand};
@@ -108,9 +114,17 @@ pub enum Command {
     Plan(Plan),
     /// Bring a release into an environment
     #[command(
-        after_help = "Examples:\n  sluice promote mc-api production\n  sluice promote mc-api production 42 --follow"
+        after_help = "Examples:\n  sluice promote mc-api production\n  sluice promote mc-api production 42 --follow\n  \
+        sluice promote mc-api production 42 --full --reason 'the fix, seen at 25 %'\n  \
+        sluice promote mc-api production 43 --despite mc-api-5xx --reason 'this mends it'"
     )]
     Promote(Promote),
+    /// Keep a rollout at its weight until it is resumed
+    #[command(after_help = "Example:\n  sluice pause mc-api production --reason 'the p99 looks odd'")]
+    Pause(Steer),
+    /// Let a paused rollout go on
+    #[command(after_help = "Example:\n  sluice resume mc-api production")]
+    Resume(Steer),
     /// Say yes to the promotion that awaits approval
     #[command(after_help = "Example:\n  sluice approve mc-api production 42 --reason 'looked at staging'")]
     Approve(Answer),
@@ -123,7 +137,7 @@ pub enum Command {
         sluice answer mc-api production load-test --failed --reason 'p99 over 300 ms'"
     )]
     Answer(CheckAnswer),
-    /// Run the check again that gave no answer and holds the promotion
+    /// Run the check again, or read the alarms again, that gave no answer
     #[command(after_help = "Example:\n  sluice retry mc-api production")]
     Retry(Retry),
     /// Stop a promotion; what it wrote is taken back
@@ -220,22 +234,6 @@ pub struct Place {
     /// The environment
     #[arg(value_parser = EnvironmentName::parse)]
     pub environment: EnvironmentName,
-}
-
-/// `sluice promote`
-#[derive(Debug, Args)]
-pub struct Promote {
-    /// Where to.
-    #[command(flatten)]
-    pub place: Place,
-    /// The release; by itself the newest one verified in the environment before
-    pub release: Option<ReleaseArg>,
-    /// Show progress until it is verified or failed
-    #[arg(long, short)]
-    pub follow: bool,
-    /// How often to look: 1s, 500ms
-    #[arg(long, value_name = "TIME", default_value = "1s", requires = "follow")]
-    pub interval: Wait,
 }
 
 /// `sluice plan`
@@ -374,47 +372,4 @@ pub struct Unquarantine {
     pub service: ServiceName,
     /// The release
     pub release: ReleaseArg,
-}
-
-/// `sluice ledger`
-#[derive(Debug, Subcommand)]
-pub enum Ledger {
-    /// Check that no entry was edited, removed or reordered
-    #[command(after_help = "Examples:\n  sluice ledger verify mc-api production\n  \
-        sluice ledger verify --file production.jsonl\n  \
-        sluice ledger verify mc-api production --file production.jsonl\n\n\
-        With --file alone the export is checked offline, against its own last line. With both,\n\
-        also against the entry that stands in Sluice's table now.")]
-    Verify(LedgerVerify),
-    /// Write every entry as a line of JSON, and where the ledger ends as the last line
-    #[command(
-        after_help = "Examples:\n  sluice ledger export mc-api production > production.jsonl\n  \
-        sluice ledger export mc-api production --file production.jsonl"
-    )]
-    Export(LedgerExport),
-}
-
-/// `sluice ledger verify`
-#[derive(Debug, Args)]
-pub struct LedgerVerify {
-    /// The service
-    #[arg(requires = "environment", required_unless_present = "file", value_parser = ServiceName::parse)]
-    pub service: Option<ServiceName>,
-    /// The environment
-    #[arg(value_parser = EnvironmentName::parse)]
-    pub environment: Option<EnvironmentName>,
-    /// An export to check
-    #[arg(long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
-}
-
-/// `sluice ledger export`
-#[derive(Debug, Args)]
-pub struct LedgerExport {
-    /// Where.
-    #[command(flatten)]
-    pub place: Place,
-    /// Where to write; by itself standard output
-    #[arg(long, value_name = "FILE")]
-    pub file: Option<PathBuf>,
 }

@@ -1,6 +1,8 @@
 //! The commands by which a person decides: each is one request, answered with a sentence.
 
-use crate::args::{Abort, Answer as AnswerArgs, CheckAnswer, Command, Global, Hold, Place, Promote, Retry};
+use crate::args::{
+    Abort, Answer as AnswerArgs, CheckAnswer, Command, Global, Hold, Place, Promote, Retry, Steer,
+};
 use crate::client::Client;
 use crate::failure::{Exit, Failure};
 use crate::follow::{self, Goal};
@@ -12,7 +14,7 @@ use owo_colors::OwoColorize;
 use sluice_domain::api::{Answer, Request};
 use sluice_domain::ids::{ExecutionName, ReleaseNumber};
 
-/// `approve`, `reject`, `answer`, `retry`, `abort`, `hold`, `unhold`, `quarantine`, `unquarantine`.
+/// `pause`, `resume`, `approve`, `reject`, `answer`, `retry`, `abort`, `hold`, `unhold`, `quarantine`, `unquarantine`.
 pub async fn run(global: &Global, output: &Output, command: &Command) -> Result<(), Failure> {
     let request = request(command)?;
     let answer = ask(&Client::open(global).await?, output, &request).await?;
@@ -21,13 +23,8 @@ pub async fn run(global: &Global, output: &Output, command: &Command) -> Result<
 
 /// `promote`, with `--follow` until the release is verified or cannot be any more.
 pub async fn promote(global: &Global, output: &Output, args: &Promote) -> Result<(), Failure> {
-    let Place { service, environment } = args.place.clone();
-    let asked = release_of(args.release.as_ref(), &service)?;
-    let request = Request::Promote {
-        service,
-        environment,
-        release: asked,
-    };
+    let asked = release_of(args.release.as_ref(), &args.place.service)?;
+    let request = promotion(args, asked);
     let client = Client::open(global).await?;
     let answer = ask(&client, output, &request).await?;
     let execution = done(output, &answer)?;
@@ -98,8 +95,22 @@ fn release_in(execution: &ExecutionName, place: &Place) -> Option<ReleaseNumber>
     Some(ReleaseNumber(number))
 }
 
+fn promotion(args: &Promote, release: Option<ReleaseNumber>) -> Request {
+    let Place { service, environment } = args.place.clone();
+    Request::Promote {
+        service,
+        environment,
+        release,
+        full: args.full,
+        despite: args.despite.clone(),
+        reason: words(args.reason.as_ref()),
+    }
+}
+
 fn request(command: &Command) -> Result<Request, Failure> {
     match command {
+        Command::Pause(args) => Ok(steer(args, true)),
+        Command::Resume(args) => Ok(steer(args, false)),
         Command::Approve(args) => approval(args, true),
         Command::Reject(args) => approval(args, false),
         Command::Answer(args) => check_answer(args),
@@ -130,6 +141,23 @@ fn request(command: &Command) -> Result<Request, Failure> {
             Exit::Unexpected,
             "This command is not one of the decisions: a defect of `sluice`.",
         )),
+    }
+}
+
+fn steer(args: &Steer, pause: bool) -> Request {
+    let Place { service, environment } = args.place.clone();
+    let reason = words(args.reason.as_ref());
+    match pause {
+        true => Request::Pause {
+            service,
+            environment,
+            reason,
+        },
+        false => Request::Resume {
+            service,
+            environment,
+            reason,
+        },
     }
 }
 
@@ -211,6 +239,9 @@ mod tests {
     #[test]
     fn each_command_is_one_request() {
         let lines = [
+            "pause mc-api production",
+            "pause mc-api production --reason the_p99_looks_odd",
+            "resume mc-api production --reason fine",
             "approve mc-api production 42",
             "approve mc-api production mc-api#42 --reason looked_at_it",
             "reject mc-api production #42 --reason no",
@@ -235,6 +266,12 @@ mod tests {
     #[test]
     fn what_is_wrong_is_wrong_before_it_is_sent() {
         for line in [
+            "promote mc-api production --full --reason x",
+            "promote mc-api production 42 --full",
+            "promote mc-api production 42 --despite a",
+            "promote mc-api production 42 --full --despite a --reason x",
+            "pause mc-api",
+            "resume mc-api production --reason _",
             "approve mc-api production",
             "approve mc-api production mc-web#42",
             "approve mc-api pre-prod 42",

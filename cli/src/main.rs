@@ -22,6 +22,8 @@ mod rollback;
 mod samples;
 mod status;
 mod text;
+mod traffic;
+mod under_way;
 mod validate;
 mod values;
 

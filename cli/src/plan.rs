@@ -11,6 +11,7 @@ use crate::text::{plain_line, wrapped};
 use crate::values::release_of;
 use owo_colors::OwoColorize;
 use sluice_domain::api::{Answer, Plan, Request};
+use sluice_domain::budget::Budget;
 use sluice_domain::difference::{Change, Difference};
 use sluice_domain::ids::PersonName;
 use sluice_domain::pipeline::OnDrift;
@@ -52,9 +53,16 @@ fn plan_text(plan: &Plan, width: u16) -> String {
     }
     text.push('\n');
     text.push_str(&drift(plan, width));
+    text.push_str(&sentences(
+        "what becomes of what is there:",
+        &plan.adoption,
+        width,
+    ));
+    text.push_str(&sentences("then:", &plan.steps, width));
     for (title, what) in facts(plan) {
         text.push_str(&wrapped(&format!("{title:<10}{what}"), width, 0, 10));
     }
+    text.push_str(&way_back(plan, width));
     if !plan.gates.is_empty() {
         text.push_str(&format!("\n{}\n", "in its way:".yellow()));
         for gate in &plan.gates {
@@ -138,6 +146,18 @@ fn drift(plan: &Plan, width: u16) -> String {
     text + "\n"
 }
 
+/// A title and a line for each sentence; nothing where there is none.
+fn sentences(title: &str, sentences: &[String], width: u16) -> String {
+    if sentences.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("{}\n", title.cyan());
+    for one in sentences {
+        text.push_str(&wrapped(&format!("- {}", plain_line(one)), width, 2, 4));
+    }
+    text + "\n"
+}
+
 /// What else belongs to the promotion, each with its title.
 fn facts(plan: &Plan) -> Vec<(&'static str, String)> {
     let list = |names: &[String]| plain_line(&names.join(", "));
@@ -156,15 +176,61 @@ fn facts(plan: &Plan) -> Vec<(&'static str, String)> {
         facts.push(("approval", format!("{} of {}", approval.quorum, names.join(", "))));
     }
     facts.push(("rollout", format!("within {}", plan.timeout)));
+    facts.push(("rollback", limit(plan)));
+    facts
+}
+
+/// `within 5m; nothing runs here yet that it would bring back`
+fn limit(plan: &Plan) -> String {
     let least = plan
         .rollback_at_least
         .map(|least| format!("; at least {least}, by minReadySeconds"))
         .unwrap_or_default();
-    facts.push((
-        "rollback",
-        format!("within {} at worst{least}", plan.rollback_within),
-    ));
-    facts
+    let target = match plan.rollback_target || plan.replaces.is_some() {
+        true => "",
+        false => "; this is the first release here: there is nothing yet that it would bring back",
+    };
+    format!("within {}{least}{target}", plan.rollback_within)
+}
+
+/// How long a rollback takes while the old track is warm, and at worst, part by part.
+fn way_back(plan: &Plan, width: u16) -> String {
+    let Some(budgets) = plan.rollback.as_ref().filter(|_| plan.rollback_target) else {
+        return String::new();
+    };
+    let warm = budgets.warm.as_ref();
+    let warm = warm.map(|budget| budget_text("while the old track is warm", budget, width));
+    let title = match warm {
+        Some(_) => "after that, with every pod made anew",
+        None => "every pod made anew",
+    };
+    let worst = budget_text(title, &budgets.worst, width);
+    let limit = plan.rollback_within;
+    let doubt = || {
+        let doubt = budgets.doubt(limit)?;
+        Some(plain_line(&doubt).yellow().to_string())
+    };
+    let over = budgets
+        .refusal(limit)
+        .map(|over| plain_line(&over).red().to_string());
+    let over = over.or_else(doubt);
+    let over = over.map(|over| wrapped(&over, width, 2, 4));
+    warm.unwrap_or_default() + &worst + &over.unwrap_or_default()
+}
+
+/// A line for the whole, and one for each part.
+fn budget_text(title: &str, budget: &Budget, width: u16) -> String {
+    let mut text = wrapped(&format!("{title}: at most {}", budget.seconds), width, 2, 4);
+    for part in &budget.parts {
+        let seconds = part.seconds.to_string();
+        text.push_str(&wrapped(
+            &format!("{seconds:<7}{}", plain_line(&part.what)),
+            width,
+            4,
+            11,
+        ));
+    }
+    text
 }
 
 #[cfg(test)]
@@ -174,6 +240,7 @@ mod tests {
     use crate::samples::{digest, env, fits, name, person};
     use serde_json::{Value, json};
     use sluice_domain::api::PlanApproval;
+    use sluice_domain::budget::{Budgets, Known, Pods, Ready, RouterKind, Way};
     use sluice_domain::difference::{FieldChange, SECRET};
     use sluice_domain::ids::ReleaseNumber;
     use sluice_domain::pipeline::Seconds;
@@ -216,6 +283,10 @@ mod tests {
             timeout: Seconds(600),
             rollback_within: Seconds(300),
             rollback_at_least: None,
+            rollback: None,
+            rollback_target: false,
+            adoption: vec![],
+            steps: vec![],
             gates: vec![],
             approval: None,
         }
@@ -282,6 +353,94 @@ mod tests {
             }),
             ..bare()
         }
+    }
+
+    /// A first promotion on tracks beside a workload that is there, whose pods by their probes may take too long.
+    fn on_tracks() -> Plan {
+        let pods = |ready| Pods {
+            name: "mc-api".into(),
+            replicas: 8,
+            ready,
+            settled: Seconds(0),
+            max_surge: 1,
+            max_unavailable: 0,
+            grace: Seconds(30),
+        };
+        let known = |way, ready| Known {
+            way,
+            pods: vec![pods(ready)],
+            accepted: None,
+            deregistration: Seconds(0),
+        };
+        let (router, ready) = (RouterKind::HttpRoute, Ready::Probes(Seconds(320)));
+        let step = "step 1 of 2: 1 of 8 pods of mc-api-blue are made ready, then 5 % of the traffic for 5m, at \
+                    whose end 5xx, p99 must be in order";
+        Plan {
+            rollback: Some(Budgets {
+                warm: Some(Budget::of(&known(Way::Warm(router), ready))),
+                worst: Budget::of(&known(Way::Cold(router), ready)),
+                sure: Budget::of(&known(Way::Cold(router), Ready::AtOnce)),
+            }),
+            rollback_target: true,
+            adoption: vec![
+                "Deployment mc-api is copied to mc-api-blue, whose pods carry app=mc-api-blue, \
+                 sluice.dev/track=blue: no selector that is there now matches them"
+                    .into(),
+                "Service mc-api-blue selects\u{1b}[31m the copy".into(),
+            ],
+            steps: vec![
+                step.into(),
+                "step 2 of 2: all 8 pods of mc-api-blue are made ready, then all of the traffic".into(),
+            ],
+            ..bare()
+        }
+    }
+
+    #[test]
+    fn what_people_see_of_tracks_and_of_the_way_back() {
+        insta::assert_snapshot!("plan_tracks", fits(&plan_text(&on_tracks(), 80), 80));
+        let mut seen = on_tracks();
+        (seen.adoption, seen.steps) = (vec![], vec![]);
+        let known = Known {
+            way: Way::Rolling,
+            pods: vec![Pods {
+                name: "mc-api".into(),
+                replicas: 20,
+                ready: Ready::Seen {
+                    usual: Seconds(9),
+                    slowest: Seconds(40),
+                },
+                settled: Seconds(0),
+                max_surge: 1,
+                max_unavailable: 0,
+                grace: Seconds(30),
+            }],
+            accepted: None,
+            deregistration: Seconds(0),
+        };
+        seen.rollback = Some(Budgets {
+            warm: None,
+            worst: Budget::of(&known),
+            sure: Budget::of(&known),
+        });
+        insta::assert_snapshot!("plan_rolling", fits(&plan_text(&seen, 80), 80));
+    }
+
+    #[test]
+    fn programs_are_told_all_of_it() {
+        let told = serde_json::to_value(Answer::Plan(Box::new(on_tracks()))).unwrap();
+        let at = |pointer| told.pointer(pointer).cloned();
+        assert_eq!(at("/rollback/warm/seconds"), Some(json!(12)));
+        assert_eq!(at("/rollback/worst/seconds"), Some(json!(332)));
+        assert_eq!(at("/rollback_target"), Some(json!(true)));
+        assert_eq!(
+            at("/steps").and_then(|steps| steps.as_array().map(Vec::len)),
+            Some(2)
+        );
+        assert_eq!(
+            at("/adoption").and_then(|all| all.as_array().map(Vec::len)),
+            Some(2)
+        );
     }
 
     #[test]

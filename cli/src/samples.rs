@@ -2,10 +2,12 @@
 #![allow(clippy::unwrap_used)]
 
 use jiff::Timestamp;
+use sluice_domain::alarm::AlarmState;
 use sluice_domain::api::*;
 use sluice_domain::environment::{Hold, Phase};
 use sluice_domain::ids::*;
 use sluice_domain::promotion::PromotionState;
+use sluice_domain::tracks::{Hurry, Pause, Track};
 
 pub fn at(second: i64) -> Timestamp {
     Timestamp::from_second(second).unwrap()
@@ -52,6 +54,9 @@ pub fn environment(text: &str) -> EnvironmentStatus {
         hold: None,
         fence: Fence(7),
         checks: Vec::new(),
+        tracks: Vec::new(),
+        watch: None,
+        alarms: Vec::new(),
     }
 }
 
@@ -99,8 +104,104 @@ pub fn activity(what: &str, release: Option<u32>, phase: Phase) -> Activity {
         deadline: at(601),
         execution: ExecutionName::parse(&execution).unwrap(),
         reason: None,
+        traffic: None,
         held_until: None,
     }
+}
+
+/// `#43` comes to green in a canary of 5, 25, 50 and 100 %, at its second step.
+pub fn on_tracks(phase: Phase) -> EnvironmentStatus {
+    let track = |track, release, state, weight| TrackStatus {
+        track: Some(track),
+        release: Some(ReleaseNumber(release)),
+        state,
+        weight,
+        pods: Some(if weight > 50 { 8 } else { 1 }),
+        warm_until: None,
+    };
+    let mut moving = activity("promotion", Some(43), phase);
+    moving.traffic = Some(TrafficStatus {
+        track: Some(Track::Green),
+        step: 2,
+        steps: 4,
+        weight: 25,
+        next_weight: Some(50),
+        served_since: Some(at(300)),
+        bake_until: Some(at(600)),
+        pause: None,
+        hurry: None,
+    });
+    let mut environment = with_activity(with_live(environment("production"), Some(42)), moving);
+    environment.tracks = vec![
+        track(Track::Blue, 42, TrackState::Live, 75),
+        track(Track::Green, 43, TrackState::Coming, 25),
+    ];
+    environment.alarms = vec![
+        alarm("mc-api-production-5xx", Some(AlarmState::Ok)),
+        alarm("mc-api-production-p99", None),
+    ];
+    environment
+}
+
+pub fn alarm(name: &str, state: Option<AlarmState>) -> AlarmStatus {
+    let bad = state.is_some_and(|state| state != AlarmState::Ok);
+    AlarmStatus {
+        name: name.into(),
+        state,
+        since: state.map(|_| at(0)),
+        reason: bad
+            .then(|| "Threshold Crossed: 1 datapoint [7.0] was greater than the threshold (1.0)".into()),
+        despite: false,
+    }
+}
+
+/// Somebody is awaited: a person's pause has no end.
+pub fn pause(by: Option<&str>, reason: &str) -> Pause {
+    Pause {
+        by: by.map(str::to_owned),
+        reason: reason.into(),
+        since: at(400),
+        until: by.is_none().then(|| at(3_900)),
+    }
+}
+
+pub fn hurry() -> Hurry {
+    Hurry {
+        by: "ana".into(),
+        reason: "the fix".into(),
+        at: at(400),
+    }
+}
+
+pub fn watched(held_until: Option<i64>) -> EnvironmentStatus {
+    let mut environment = with_live(environment("production"), Some(43));
+    environment.watch = Some(WatchStatus {
+        release: Some(ReleaseNumber(43)),
+        since: at(0),
+        until: at(1_800),
+        held_until: held_until.map(at),
+        reason: held_until.map(|_| "alarm mc-api-production-p99 has no data".into()),
+    });
+    environment.tracks = vec![
+        TrackStatus {
+            track: Some(Track::Blue),
+            release: Some(ReleaseNumber(42)),
+            state: TrackState::Warm,
+            weight: 0,
+            pods: Some(8),
+            warm_until: Some(at(held_until.unwrap_or(1_800))),
+        },
+        TrackStatus {
+            track: Some(Track::Green),
+            release: Some(ReleaseNumber(43)),
+            state: TrackState::Live,
+            weight: 100,
+            pods: None,
+            warm_until: None,
+        },
+    ];
+    environment.alarms = vec![alarm("mc-api-production-p99", Some(AlarmState::InsufficientData))];
+    environment
 }
 
 pub fn waiting(release: u32, state: PromotionState) -> WaitingStatus {

@@ -7,16 +7,14 @@ use crate::decide::{ask, mismatched};
 use crate::failure::{Exit, Failure};
 use crate::follow::{self, Goal};
 use crate::output::Output;
-use crate::text::{ago, left, phase, plain_line, release, running, state, table, wrapped};
+use crate::text::{ago, plain_line, running, table, wrapped};
+use crate::traffic::{alarms_text, tracks_text};
+use crate::under_way::{activity_text, commands, hold_text, waiting_text, watch_text};
 use crate::values::release_of;
 use jiff::Timestamp;
 use owo_colors::OwoColorize;
-use sluice_domain::api::{
-    Activity, Answer, CheckState, EnvironmentStatus, Request, ServiceStatus, WaitingStatus,
-};
-use sluice_domain::environment::{Hold, Phase};
+use sluice_domain::api::{Answer, EnvironmentStatus, Request, ServiceStatus};
 use sluice_domain::ids::{EnvironmentName, ServiceName};
-use sluice_domain::promotion::PromotionState;
 
 /// Shows the present state, or follows it.
 pub async fn run(global: &Global, output: &Output, args: &Status) -> Result<(), Failure> {
@@ -144,13 +142,19 @@ fn service_text(service: &ServiceStatus, width: u16, now: Timestamp) -> String {
         let said = format!("removed from Sluice's care {} by {by}", ago(removed.at, now));
         wrapped(&said, width, 2, 4)
     });
-    let checks: String = service
+    let below: String = service
         .environments
         .iter()
-        .map(|environment| checks_text(environment, width, now))
+        .flat_map(|environment| {
+            [
+                tracks_text(environment, width, now),
+                alarms_text(environment, width, now),
+                checks_text(environment, width, now),
+            ]
+        })
         .collect();
     format!(
-        "{head}\n{}{}{checks}",
+        "{head}\n{}{}{below}",
         removed.unwrap_or_default(),
         table(width, ["ENVIRONMENT", "LIVE", "SINCE", "UNDER WAY"], rows)
     )
@@ -187,8 +191,9 @@ fn row(environment: &EnvironmentStatus, now: Timestamp) -> [String; 4] {
         .waiting
         .iter()
         .map(|waiting| waiting_text(waiting, now));
+    let watch = environment.watch.iter().map(|watch| watch_text(watch, now));
     let hold = environment.hold.iter().map(|hold| hold_text(hold, now));
-    let under_way: Vec<String> = activity.chain(waiting).chain(hold).collect();
+    let under_way: Vec<String> = activity.chain(watch).chain(waiting).chain(hold).collect();
     let under_way = if under_way.is_empty() {
         "-".to_owned()
     } else {
@@ -197,138 +202,15 @@ fn row(environment: &EnvironmentStatus, now: Timestamp) -> [String; 4] {
     [environment.name.to_string(), what, since, under_way]
 }
 
-/// `promotion of #43: rolling out, 8 m left`
-pub fn activity_text(activity: &Activity, now: Timestamp) -> String {
-    let what = plain_line(&activity.what);
-    let whom = activity
-        .release
-        .map_or_else(String::new, |number| format!(" of {}", release(Some(number))));
-    let to = if activity.what == "promotion" {
-        whom
-    } else {
-        format!(" to {}", release(activity.release))
-    };
-    let time = match activity.phase {
-        _ if activity.held_until.is_some() => activity
-            .held_until
-            .map(|until| format!(", held, {}", left(until, now)))
-            .unwrap_or_default(),
-        Phase::Starting | Phase::Rolling | Phase::Restoring => format!(", {}", left(activity.deadline, now)),
-        Phase::Verified | Phase::Restored | Phase::Stuck => String::new(),
-    };
-    let reason = activity
-        .reason
-        .as_ref()
-        .map(|reason| format!(": {}", plain_line(reason)))
-        .unwrap_or_default();
-    format!("{what}{to}: {}{time}{reason}", phase(activity.phase))
-}
-
-/// `#44 awaiting approval: 1 of 2 (ana), ben may; 20 h left`
-pub fn waiting_text(waiting: &WaitingStatus, now: Timestamp) -> String {
-    let reason = waiting
-        .reason
-        .as_ref()
-        .map(|reason| format!(": {}", plain_line(reason)))
-        .unwrap_or_default();
-    if waiting.state != PromotionState::AwaitingApproval {
-        return format!("{} {}{reason}", waiting.release, state(waiting.state));
-    }
-    let names = |names: &[_]| {
-        names
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
-    let said = match waiting.approved_by.as_slice() {
-        [] => String::new(),
-        yes => format!(" ({})", names(yes)),
-    };
-    let may: Vec<_> = waiting
-        .approvers
-        .iter()
-        .filter(|name| !waiting.approved_by.contains(name))
-        .cloned()
-        .collect();
-    let may = if may.is_empty() {
-        String::new()
-    } else {
-        format!(", may approve: {}", names(&may))
-    };
-    let until = waiting
-        .expires_at
-        .map(|at| format!("; {}", left(at, now)))
-        .unwrap_or_default();
-    format!(
-        "{} awaiting approval: {} of {}{said}{may}{until}",
-        waiting.release,
-        waiting.approved_by.len(),
-        waiting.quorum
-    )
-}
-
-fn hold_text(hold: &Hold, now: Timestamp) -> String {
-    let lifted = if hold.after_rollback {
-        "; a newer push lifts it"
-    } else {
-        ""
-    };
-    format!(
-        "held by {} {}: {}{lifted}",
-        plain_line(&hold.by),
-        ago(hold.at, now),
-        plain_line(&hold.reason)
-    )
-}
-
-/// What a person could type now: approvals and answers that are waited for, and the way out where a rollout is held or
-/// stuck.
-fn commands(service: &ServiceStatus) -> Vec<String> {
-    let name = &service.service;
-    let of_environment = |environment: &EnvironmentStatus| {
-        let place = format!("{name} {}", environment.name);
-        let stuck = environment
-            .activity
-            .iter()
-            .filter(|activity| activity.phase == Phase::Stuck);
-        let stuck = stuck.map(|_| format!("  sluice rollback {place}"));
-        let held = environment
-            .activity
-            .iter()
-            .filter(|activity| activity.held_until.is_some());
-        let held = held.flat_map(|activity| {
-            let release = activity
-                .release
-                .map(|release| format!(" {}", release.0))
-                .unwrap_or_default();
-            [
-                format!("  sluice retry {place}"),
-                format!("  sluice abort {place}{release}"),
-            ]
-        });
-        let later = environment
-            .checks
-            .iter()
-            .filter(|check| environment.activity.is_some() && check.state == CheckState::AnswersLater);
-        let later =
-            later.map(|check| format!("  sluice answer {place} {} --passed", plain_line(&check.name)));
-        let asked = environment
-            .waiting
-            .iter()
-            .filter(|one| one.state == PromotionState::AwaitingApproval);
-        let asked = asked.map(|one| format!("  sluice approve {place} {}", one.release.0));
-        stuck.chain(held).chain(later).chain(asked).collect::<Vec<_>>()
-    };
-    service.environments.iter().flat_map(of_environment).collect()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::samples::*;
+    use sluice_domain::alarm::AlarmState;
+    use sluice_domain::environment::Phase;
     use sluice_domain::ids::{ExecutionName, ReleaseNumber};
+    use sluice_domain::promotion::PromotionState;
 
     fn busy() -> Vec<ServiceStatus> {
         let dev = with_live(environment("dev"), Some(43));
@@ -368,6 +250,17 @@ mod tests {
         insta::assert_snapshot!("status", fits(&status_text(&busy(), 80, at(300)), 80));
         insta::assert_snapshot!("status_wide", fits(&status_text(&busy(), 120, at(300)), 120));
         insta::assert_snapshot!("status_none", fits(&status_text(&[], 80, at(0)), 80));
+    }
+
+    #[test]
+    fn where_the_traffic_is() {
+        let mut set_aside = on_tracks(Phase::Starting);
+        set_aside.activity.as_mut().unwrap().traffic = None;
+        set_aside.alarms = vec![alarm("mc-api-production-5xx", Some(AlarmState::Alarm))];
+        set_aside.alarms.first_mut().unwrap().despite = true;
+        let all = [on_tracks(Phase::Baking), watched(Some(3_600)), set_aside];
+        let told = all.map(|one| status_text(&[service("mc-api", vec![one])], 80, at(480)));
+        insta::assert_snapshot!("status_traffic", fits(&told.join("\n"), 80));
     }
 
     /// The longest names, numbers and words that the types allow.

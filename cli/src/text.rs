@@ -72,6 +72,8 @@ pub fn phase(phase: Phase) -> &'static str {
     match phase {
         Phase::Starting => "starting",
         Phase::Rolling => "rolling out",
+        Phase::Shifting => "shifting traffic",
+        Phase::Baking => "baking",
         Phase::Verified => "verified",
         Phase::Restoring => "restoring",
         Phase::Restored => "restored",

@@ -34,6 +34,16 @@ fn cases() -> Vec<(&'static str, Answer)> {
         ),
         ("promote mc-api production", yes()),
         ("promote mc-api production #43", yes()),
+        (
+            "promote mc-api production 43 --full --reason seen_at_25_percent",
+            yes(),
+        ),
+        (
+            "promote mc-api production 43 --despite mc-api-5xx --despite mc-api-p99 --reason this_mends_it",
+            yes(),
+        ),
+        ("pause mc-api production --reason p99", yes()),
+        ("resume mc-api production", yes()),
         ("approve mc-api production 43 --reason looked_at_staging", yes()),
         ("reject mc-api production 43", yes()),
         ("plan mc-api production", plan()),

@@ -5,13 +5,15 @@ mod double;
 
 use double::{run, sluice};
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 22] = [
     "validate",
     "apply",
     "status",
     "history",
     "plan",
     "promote",
+    "pause",
+    "resume",
     "approve",
     "reject",
     "answer",

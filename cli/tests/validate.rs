@@ -191,3 +191,37 @@ fn nothing_checked_is_not_all_well() {
         "{missing}"
     );
 }
+
+/// A canary's file and manifests, and what is odd about them.
+#[test]
+fn a_canary_is_checked_with_its_manifests() {
+    let canary = |more: &str| {
+        PIPELINE.replace(
+            "strategy = \"rolling\"\n",
+            &format!(
+                "{more}[environment.strategy.canary]\nrouter = {{ http_route = \"mc-api\" }}\n\
+                 steps = [{{ weight = 5, bake = \"5m\" }}, {{ weight = 50, bake = \"5m\" }}]\n"
+            ),
+        )
+    };
+    let service =
+        "---\napiVersion: v1\nkind: Service\nmetadata: {name: mc-api}\nspec: {selector: {app: mc-api}}\n";
+    let with_service = format!("{MANIFEST}{service}");
+    let check = |pipeline: &str, manifest: &str| {
+        let folder = repository(&[("pipelines/mc-api.toml", pipeline), ("deploy/app.yaml", manifest)]);
+        validate(folder.path(), "")
+    };
+    let good = check(&canary("alarms = [\"5xx\"]\nwatch = \"30m\"\n"), &with_service);
+    assert_eq!((good.code, good.err.as_str()), (0, ""), "{good}");
+    let unwatched = check(&canary(""), &with_service);
+    assert_eq!(unwatched.code, 0, "{unwatched}");
+    assert!(
+        unwatched
+            .to_string()
+            .contains("warning: environment[dev].strategy.canary"),
+        "{unwatched}"
+    );
+    let no_service = check(&canary("alarms = [\"5xx\"]\n"), MANIFEST);
+    assert_eq!(no_service.code, 3, "{no_service}");
+    insta::assert_snapshot!(no_service);
+}

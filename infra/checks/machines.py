@@ -14,9 +14,9 @@ from report import ROOT, finish
 AWS_ERROR = re.compile(r"^(States|Lambda|Runtime|Sandbox)\.[A-Za-z]+$")
 TOKEN = ".waitForTaskToken"
 # States that another state's function serves: both sleep, on a row of their own.
-SERVED_BY = {"AwaitAnswer": "AwaitTurn"}
+SERVED_BY = {"AwaitAnswer": "AwaitTurn", "Bake": "AwaitTurn"}
 # What only a promotion is answered: a rollback has no checks. Where RunCheck is, these words must be taken.
-CHECKS = {"check", "answer"}
+CHECKS = {"check", "answer", "bake"}
 
 
 def section(page: str, heading: str) -> str:

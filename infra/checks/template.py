@@ -26,6 +26,7 @@ EVERYTHING = {
     "RepositoryArns": f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/mc-api",
     "ClusterArns": f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/mc-prod-eks",
     "EnvironmentRoleArns": "arn:aws:iam::210987654321:role/sluice-production",
+    "EnvironmentAccountIds": "210987654321",
     "SecretArns": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:mc-api-1a2b3c",
     "CheckFunctionArns": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:smoke",
     "RollBackConcurrency": "5",
@@ -295,6 +296,49 @@ def alarm_faults(template: dict) -> list[str]:
     ]
 
 
+def metric_faults(source: str, functions: str) -> list[str]:
+    """A metric that is named, and that no function counts, is a graph that stays empty. `functions`: their code."""
+    named = [pair for pair in re.findall(r'Self::(\w+) => "(\w+)",', source) if pair[1] not in ("Seconds", "Percent")]
+    measures = {"TrackWeight": r"Metrics::StandardOutput\.weights\("}
+    faults = [
+        f"{name} is counted by no function"
+        for variant, name in sorted(named)
+        if not re.search(measures.get(variant, rf"Metric::{variant}\b"), functions)
+    ]
+    return faults if named else ["no metric is named"]
+
+
+def dashboard_faults(template: dict, source: str) -> list[str]:
+    """CloudWatch takes any dashboard, and shows nothing where a name is wrong. `source`: the code that names our metrics."""
+    faults, known = [], set(re.findall(r'Self::\w+ => "(\w+)",', source)) - {"Seconds", "Percent"}
+    if not (boards := of_type(template, "AWS::CloudWatch::Dashboard")):
+        return ["there is no dashboard"]
+    for name, board in boards.items():
+        body, seen, taken = board["Properties"]["DashboardBody"], set(), {}
+        for found in re.findall(r"\$\{(\w+)(?:\.Arn)?\}", body):
+            if found not in template["Resources"]:
+                faults.append(f"{name} names {found}, which is nothing of the template")
+        for widget in json.loads(body)["widgets"]:
+            properties, title = widget["properties"], widget["properties"].get("title")
+            if widget["x"] + widget["width"] > 24:
+                faults.append(f"{name}: '{title}' is wider than the page")
+            for place in ((x, y) for x in range(widget["x"], widget["x"] + widget["width"]) for y in range(widget["y"], widget["y"] + widget["height"])):
+                taken.setdefault(place, set()).add(title)
+            for metric in properties.get("metrics", []):
+                seen |= {metric[1]} if metric[0] == "Sluice" else set(re.findall(r'MetricName="(\w+)"', metric[0]["expression"]))
+            for query in filter(None, [properties.get("query")]):
+                seen |= set(re.findall(r"ispresent\((\w+)\)", query))
+        faults += [f"{name}: {', '.join(sorted(titles))} lie over each other" for titles in {frozenset(t) for t in taken.values() if len(t) > 1}]
+        faults += [f"{name} shows {metric}, which nothing measures" for metric in sorted(seen - known)]
+        faults += [f"{name} does not show {metric}" for metric in sorted(known - seen)]
+    return faults
+
+
+def function_sources() -> str:
+    """The code of every function."""
+    return "\n".join(path.read_text() for path in sorted(ROOT.glob("functions/*/src/**/*.rs")))
+
+
 def parameter_faults(template: dict) -> list[str]:
     """What parameters open and shut, in both positions."""
     usual, all_ = processed(template, {}), processed(template, EVERYTHING)
@@ -366,6 +410,8 @@ def main() -> None:
     faults = permission_faults(processed(template, EVERYTHING | {"RepositoryArns": "", "ClusterArns": ""}), page)
     for check in (table_faults, delivery_faults, function_faults, machine_faults, helm_faults, alarm_faults):
         faults += check(usual)
+    source = (ROOT / "shared/lambda/src/metrics.rs").read_text()
+    faults += dashboard_faults(usual, source) + metric_faults(source, function_sources())
     finish("template", faults + parameter_faults(template) + crate_faults(template))
 
 

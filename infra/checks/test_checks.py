@@ -45,8 +45,8 @@ class Machines(unittest.TestCase):
         self.assert_fault("Ended has no Comment")
 
     def test_an_answer_that_no_choice_takes(self):
-        del self.states["AfterStep"]["Choices"][1]
-        self.assert_fault("AfterStep takes ['answer', 'check', 'done', 'pods', 'stuck'] where AdvanceRollout answers")
+        del self.states["AfterStep"]["Choices"][3]
+        self.assert_fault("AfterStep takes ['answer', 'bake', 'check', 'done', 'look', 'pods', 'stuck'] where AdvanceRollout answers")
 
     def test_a_choice_without_a_default(self):
         del self.states["AfterLease"]["Default"]
@@ -112,6 +112,39 @@ class Template(unittest.TestCase):
         self.resources["PromotionMachine"]["Properties"]["Logging"]["IncludeExecutionData"] = True
         self.assert_fault(template.machine_faults, "without execution data")
 
+    def test_a_dashboard_that_shows_nothing(self):
+        source = (ROOT / "shared/lambda/src/metrics.rs").read_text()
+        body = self.resources["Dashboard"]["Properties"]["DashboardBody"]
+        for found, wrong, fault in (
+            ("\"Promotions\"", "\"Promotion\"", "Dashboard shows Promotion, which nothing measures"),
+            ("ispresent(Stuck)", "ispresent(Stock)", "Dashboard shows Stock"),
+            ("TrackWeight", "Trackweight", "Dashboard does not show TrackWeight"),
+            ("${SweepLog}", "${SweepLogs}", "Dashboard names SweepLogs"),
+            ("${EnvironmentStuck.Arn}", "${Stuck.Arn}", "Dashboard names Stuck"),
+            ("\"x\": 8, \"y\": 4", "\"x\": 7, \"y\": 4", "lie over each other"),
+            ("\"x\": 16", "\"x\": 17", "wider than the page"),
+        ):
+            with self.subTest(fault):
+                text = body["Fn::Sub"]
+                self.assertIn(found, text)
+                self.resources["Dashboard"]["Properties"]["DashboardBody"] = {"Fn::Sub": text.replace(found, wrong)}
+                self.assert_fault(lambda one: template.dashboard_faults(one, source), fault)
+        self.resources["Dashboard"]["Properties"]["DashboardBody"] = body
+        self.assertEqual(self.faults(lambda one: template.dashboard_faults(one, source)), [])
+
+    def test_a_metric_that_nobody_counts(self):
+        source, functions = (ROOT / "shared/lambda/src/metrics.rs").read_text(), template.function_sources()
+        self.assertEqual(template.metric_faults(source, functions), [])
+        for code, fault in (
+            ("Metrics::StandardOutput.weights(", "TrackWeight is counted by no function"),
+            ("Metric::Releases", "Releases is counted by no function"),
+            ("Metric::Stuck", "Stuck is counted by no function"),
+        ):
+            with self.subTest(fault):
+                self.assertIn(code, functions)
+                self.assertEqual(template.metric_faults(source, functions.replace(code, "nothing(")), [fault])
+        self.assertEqual(template.metric_faults("", functions), ["no metric is named"])
+
     def test_versions_that_are_thrown_away(self):
         del self.resources["TakeLease"]["UpdateReplacePolicy"]
         self.assert_fault(template.machine_faults, "must be kept")
@@ -153,7 +186,7 @@ class Template(unittest.TestCase):
         statement = self.resources["OperateRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]
         statement["Action"], statement["Resource"] = ["dynamodb:*"], "*"
         faults = template.permission_faults(template.processed(self.template, OPEN), PERMISSIONS)
-        self.assertEqual([fault.split(":")[0] for fault in faults], ["OperateRole Table", "OperateRole Table", "docs/permissions.md is wrong about operate, which may dynamodb"])
+        self.assertEqual([fault.split(":")[0] for fault in faults], ["OperateRole Table", "OperateRole Table", "docs/permissions.md is wrong about operate, which may cloudwatch"])
 
     def test_a_reason_for_what_is_not_there(self):
         page = PERMISSIONS.replace("| `VpcAccess` |", "| `SweepRole, VpcAccess` |")

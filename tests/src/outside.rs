@@ -150,3 +150,37 @@ pub async fn ledger(person: &Person, service: &str, name: &str) -> Result<Vec<Va
         .map(|line| serde_json::from_str(line).with_context(|| format!("no JSON: {line}")))
         .collect()
 }
+
+/// How many calls that functions made are recorded so far, of those that are meant.
+pub fn calls(world: &World, meant: impl Fn(&Value) -> bool) -> Result<usize> {
+    let path = &world.local.calls_log;
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    let recorded = text.lines().filter_map(|line| serde_json::from_str(line).ok());
+    Ok(recorded.filter(meant).count())
+}
+
+/// How many state transitions an execution took, as Step Functions counts them for its price: each state that it entered,
+/// and each time that it tried one again.
+pub async fn transitions(world: &World, machine: &str, name: &str) -> Result<usize> {
+    let client = aws_sdk_sfn::Client::new(&world.config);
+    let execution = format!(
+        "{}:{name}",
+        arn(world, machine)?.replace(":stateMachine:", ":execution:")
+    );
+    let mut pages = client
+        .get_execution_history()
+        .execution_arn(execution)
+        .into_paginator()
+        .send();
+    let mut counted = 0;
+    while let Some(page) = pages.next().await {
+        let counts = |kind: &str| {
+            kind.ends_with("StateEntered")
+                || ["TaskFailed", "LambdaFunctionFailed", "TaskTimedOut"].contains(&kind)
+        };
+        let page = page?;
+        let kinds = page.events().iter().map(|event| event.r#type().as_str());
+        counted += kinds.filter(|kind| counts(kind)).count();
+    }
+    Ok(counted)
+}

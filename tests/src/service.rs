@@ -47,6 +47,10 @@ pub struct Options {
     pub config: String,
     /// Whether its manifests have a Service of its name.
     pub exposed: bool,
+    /// Whether its Deployment is one that somebody else made, which the pipeline only names.
+    pub adopted: bool,
+    /// More manifests, as YAML documents.
+    pub manifests: String,
     /// Where its images are pushed; none: a repository of its own name.
     pub repository: Option<String>,
     /// The chart that delivers it; none: manifests of its own.
@@ -91,6 +95,8 @@ impl Default for Options {
             timeout,
             config,
             exposed: false,
+            adopted: false,
+            manifests: String::new(),
             repository: None,
             helm: None,
             environment: String::new(),
@@ -187,9 +193,22 @@ impl Delivered {
                 format!("[workload.helm]\n{}", chart.workload)
             }
             Some(chart) => format!("[workload.helm]\nchart = \"chart\"\n{}", chart.workload),
+            None if options.adopted => {
+                format!("[workload.deployment]\nnames = [\"{name}\"]\ncontainer = \"api\"\n")
+            }
             None => {
                 "[workload.deployment]\nmanifests = [\"manifests.yaml\"]\ncontainer = \"api\"\n".to_owned()
             }
+        };
+        // A published chart's probes may take longer than its pods do here, and that is what counts before a promotion.
+        let is_own = |chart: &Chart| {
+            chart
+                .folder
+                .starts_with(crate::world::root().join("tests/charts"))
+        };
+        let back = match &options.helm {
+            Some(chart) if !is_own(chart) => "10m",
+            _ => "60s",
         };
         for (number, place) in places.iter().enumerate() {
             let Place {
@@ -199,7 +218,7 @@ impl Delivered {
             } = place;
             text += &format!(
                 "[[environment]]\nname = \"{environment}\"\ncluster = \"{cluster}\"\nnamespace = \"{namespace}\"\n\
-                 timeout = \"{}\"\nrollback_within = \"60s\"\n",
+                 timeout = \"{}\"\nrollback_within = \"{back}\"\n",
                 options.timeout
             );
             if options.helm.is_some() {
@@ -217,7 +236,8 @@ impl Delivered {
         text + "[people.ana]\niam = \"role/sso-ana\"\n[people.ben]\niam = \"role/sso-ben\"\n"
     }
 
-    fn manifests(&self, options: &Options) -> String {
+    /// Its manifests, as they are packaged.
+    pub fn manifests(&self, options: &Options) -> String {
         let (name, Options { replicas, config, .. }) = (&self.name, options);
         let exposed = if options.exposed {
             format!(
@@ -232,7 +252,7 @@ impl Delivered {
              selector: {{matchLabels: {{app: {name}}}}}\n  template:\n    metadata: {{labels: {{app: {name}}}}}\n    \
              spec:\n      containers:\n      - name: api\n        envFrom: [{{configMapRef: {{name: {name}-config}}}}]\n"
         );
-        workload + &exposed
+        workload + &exposed + &options.manifests
     }
 
     /// The namespace of an environment, with all rights.

@@ -1,11 +1,12 @@
 //! What changed between two looks at the state, for people and for programs.
 
-use crate::status::{activity_text, waiting_text};
 use crate::text::{moment, plain_line, release, running, state};
+use crate::traffic::alarm_text;
+use crate::under_way::{activity_text, waiting_text, watch_text};
 use jiff::Timestamp;
 use owo_colors::OwoColorize;
 use serde::{Deserialize, Serialize};
-use sluice_domain::api::{Activity, WaitingStatus};
+use sluice_domain::api::{Activity, AlarmStatus, WaitingStatus, WatchStatus};
 use sluice_domain::ids::{Digest, EnvironmentName, ReleaseNumber, ServiceName};
 use sluice_domain::promotion::PromotionState;
 
@@ -28,9 +29,18 @@ pub struct Change {
 #[serde(tag = "change", rename_all = "snake_case")]
 pub enum What {
     /// A holder of the lease began, or is further.
-    UnderWay(Activity),
+    UnderWay(Box<Activity>),
     /// A promotion entered the queue, or waits for something else.
     Waiting(WaitingStatus),
+    /// A release is watched from now on, or its watch is held.
+    Watched(WatchStatus),
+    /// A watch is over, and nothing spoke against its release.
+    WatchPassed {
+        /// The release.
+        release: Option<ReleaseNumber>,
+    },
+    /// An alarm of what is rolled out or watched has another state.
+    Alarm(AlarmStatus),
     /// Something else runs here, and was verified.
     Live {
         /// The release; none for what was there before Sluice.
@@ -104,6 +114,9 @@ pub fn sentence(what: &What, now: Timestamp) -> String {
     match what {
         What::UnderWay(activity) => activity_text(activity, now),
         What::Waiting(waiting) => waiting_text(waiting, now),
+        What::Watched(watch) => watch_text(watch, now),
+        What::WatchPassed { release: of } => format!("{} passed its watch", release(*of)),
+        What::Alarm(alarm) => format!("alarm {}", alarm_text(alarm, now)),
         What::Live {
             release: None,
             digest: None,

@@ -3,7 +3,7 @@
 use super::tracker::{Place, works};
 use crate::output::Output;
 use crate::patience::spinner;
-use crate::status::{activity_text, waiting_text};
+use crate::under_way::{activity_text, waiting_text};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget};
 use jiff::Timestamp;
 use sluice_domain::api::{EnvironmentStatus, ServiceStatus};

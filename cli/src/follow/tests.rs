@@ -6,7 +6,8 @@ use super::goal::{Goal, Standing, by_history};
 use super::tracker::{Step, Tracker, Work};
 use crate::samples::*;
 use jiff::Timestamp;
-use sluice_domain::api::{EnvironmentStatus, ServiceStatus};
+use sluice_domain::alarm::AlarmState;
+use sluice_domain::api::{EnvironmentStatus, ServiceStatus, TrafficStatus};
 use sluice_domain::environment::Phase;
 use sluice_domain::ids::ReleaseNumber;
 use sluice_domain::promotion::PromotionState;
@@ -49,6 +50,41 @@ fn a_release_on_its_way_is_told_step_by_step() {
         let step = tracker.look(&services(vec![state]), at(second as i64));
         told.extend(lines(&step));
         told.extend(step.gone.iter().map(|(_, work)| format!("gone: {work:?}")));
+    }
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn steps_of_the_traffic_alarms_and_the_watch_are_told_as_they_come() {
+    let change = |phase, change: &dyn Fn(&mut TrafficStatus)| {
+        let mut environment = on_tracks(phase);
+        change(environment.activity.as_mut().unwrap().traffic.as_mut().unwrap());
+        environment
+    };
+    let mut paused = change(Phase::Baking, &|traffic| {
+        traffic.pause = Some(pause(Some("ana"), "p99"))
+    });
+    paused.alarms[1].state = Some(AlarmState::Ok);
+    let mut crossed = paused.clone();
+    crossed.alarms[0] = alarm("mc-api-production-5xx", Some(AlarmState::Alarm));
+    let states = [
+        change(Phase::Rolling, &|_| {}),
+        change(Phase::Shifting, &|_| {}),
+        change(Phase::Baking, &|_| {}),
+        change(Phase::Baking, &|_| {}),
+        paused,
+        crossed,
+        change(Phase::Rolling, &|traffic| {
+            (traffic.step, traffic.weight) = (3, 50)
+        }),
+        watched(None),
+        watched(Some(3_600)),
+        with_live(environment("production"), Some(43)),
+    ];
+    let mut tracker = Tracker::default();
+    let mut told = Vec::new();
+    for (second, state) in (400..).zip(states) {
+        told.extend(lines(&tracker.look(&services(vec![state]), at(second))));
     }
     insta::assert_snapshot!(told.join("\n"));
 }
@@ -217,7 +253,7 @@ fn a_rollback_is_over_when_what_it_brought_back_runs() {
 #[test]
 fn every_change_has_a_sentence_and_survives_json() {
     let changes = [
-        What::UnderWay(activity("restore", None, Phase::Restoring)),
+        What::UnderWay(Box::new(activity("restore", None, Phase::Restoring))),
         What::Waiting(waiting(43, PromotionState::Wanted)),
         What::Live {
             release: Some(ReleaseNumber(43)),

@@ -2,7 +2,7 @@
 
 use super::change::{Change, What};
 use jiff::Timestamp;
-use sluice_domain::api::{Activity, EnvironmentStatus, ServiceStatus, WaitingStatus};
+use sluice_domain::api::{Activity, AlarmStatus, EnvironmentStatus, ServiceStatus, WaitingStatus};
 use sluice_domain::environment::Phase;
 use sluice_domain::ids::{EnvironmentName, ExecutionName, ReleaseNumber, ServiceName};
 use std::collections::BTreeMap;
@@ -76,7 +76,7 @@ fn compare(
         .as_ref()
         .filter(|activity| !is_known(before, activity))
     {
-        changed(What::UnderWay(activity.clone()));
+        changed(What::UnderWay(Box::new(activity.clone())));
     }
     for waiting in after
         .waiting
@@ -85,7 +85,19 @@ fn compare(
     {
         changed(What::Waiting(waiting.clone()));
     }
+    for alarm in after.alarms.iter().filter(|alarm| is_news_of(before, alarm)) {
+        changed(What::Alarm(alarm.clone()));
+    }
+    if let Some(watch) = after.watch.as_ref().filter(|_| !is_known_to_watch(before, after)) {
+        changed(What::Watched(watch.clone()));
+    }
     let Some(before) = before else { return };
+    // One that is not there any more, and under nobody's hands, passed. What is rolled back is told by the rollback.
+    if let (Some(watch), None, None) = (&before.watch, &after.watch, &after.activity) {
+        changed(What::WatchPassed {
+            release: watch.release,
+        });
+    }
     let runs = |status: &EnvironmentStatus| {
         status
             .live
@@ -121,11 +133,27 @@ fn is_known(before: Option<&EnvironmentStatus>, activity: &Activity) -> bool {
             activity.execution.clone(),
             activity.phase,
             activity.reason.clone(),
+            activity.traffic.clone(),
+            activity.held_until,
         )
     };
     before
         .and_then(|before| before.activity.as_ref())
         .is_some_and(|known| news(known) == news(activity))
+}
+
+/// At the first look only what is not as it should be.
+fn is_news_of(before: Option<&EnvironmentStatus>, alarm: &AlarmStatus) -> bool {
+    let known = before.and_then(|before| before.alarms.iter().find(|one| one.name == alarm.name));
+    let said = |alarm: &AlarmStatus| (alarm.state, alarm.reason.clone(), alarm.despite);
+    match known {
+        Some(known) => said(known) != said(alarm),
+        None => alarm.reason.is_some(),
+    }
+}
+
+fn is_known_to_watch(before: Option<&EnvironmentStatus>, after: &EnvironmentStatus) -> bool {
+    before.is_some_and(|before| before.watch == after.watch)
 }
 
 fn is_known_to_wait(before: Option<&EnvironmentStatus>, waiting: &WaitingStatus) -> bool {

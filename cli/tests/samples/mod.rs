@@ -40,6 +40,9 @@ pub fn environment(text: &str, live: u32) -> EnvironmentStatus {
         hold: None,
         fence: Fence(7),
         checks: Vec::new(),
+        tracks: Vec::new(),
+        watch: None,
+        alarms: Vec::new(),
     }
 }
 
@@ -70,6 +73,7 @@ pub fn busy(mut environment: EnvironmentStatus, what: &str, release: u32, phase:
         deadline: Timestamp::now() + jiff::SignedDuration::from_hours(100),
         execution: execution(&name),
         reason: None,
+        traffic: None,
         held_until: None,
     });
     environment
@@ -168,6 +172,10 @@ pub fn plan() -> Answer {
         timeout: Seconds(600),
         rollback_within: Seconds(300),
         rollback_at_least: None,
+        rollback: None,
+        rollback_target: false,
+        adoption: Vec::new(),
+        steps: Vec::new(),
         gates: Vec::new(),
         approval: None,
     }))

@@ -82,7 +82,7 @@ pub(crate) async fn begin_helm(
 }
 
 /// What is there now, believed to be the live release where its image is what runs.
-async fn store_baseline(
+pub(crate) async fn store_baseline(
     backends: &Backends,
     scene: &Scene,
     config: &BTreeMap<String, Option<ConfigData>>,
@@ -108,7 +108,7 @@ async fn store_baseline(
 }
 
 /// Nothing is written: the rollout is over before it began.
-async fn abandon(
+pub(crate) async fn abandon(
     backends: &Backends,
     scene: Scene,
     step: u32,

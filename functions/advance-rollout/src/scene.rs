@@ -1,14 +1,20 @@
 //! Everything that a step looks at.
 
+use crate::alarms::said;
 use crate::handler::stored;
-use sluice_cluster::{Clusters, Namespace};
+use crate::looking::look;
+use crate::outside::Outside;
+use jiff::Timestamp;
+use sluice_cluster::Namespace;
+use sluice_domain::alarm::note;
 use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Rollout};
 use sluice_domain::pipeline::{EnvironmentPackage, EnvironmentSpec, Package, Workload};
 use sluice_domain::plan::{ConfigData, config_names};
-use sluice_domain::rollout::Facts;
+use sluice_domain::rollout::{Facts, awaits_helm};
+use sluice_domain::tracks::{Track, TrafficSeen, everywhere, placed};
 use sluice_domain::wire::{Caught, Step};
-use sluice_domain::workload::{Observation, WorkloadRef};
+use sluice_domain::workload::{Observation, Verdict, WorkloadRef};
 use sluice_lambda::Failure;
 use sluice_transitions::{Backends, address_of, load_version, spec_of};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,8 +31,16 @@ pub(crate) struct Scene {
     pub package: EnvironmentPackage,
     /// Whether the workload is helm's.
     pub is_helm: bool,
-    /// The bundle of the present phase.
+    /// The bundle of the present phase, as it is to be where the phase wants it.
     pub wanted: Option<Bundle>,
+    /// The same as it is stored, without a track.
+    pub neutral: Option<Bundle>,
+    /// What the environment's alarms say, where the next decision asks for it.
+    pub alarms: Option<Verdict>,
+    /// Whether the row says something else of them; `environment` here has it already.
+    pub alarms_are_news: bool,
+    /// What is seen of the traffic, of a rollout on tracks.
+    pub traffic: Option<TrafficSeen>,
     /// The environment's namespace.
     pub namespace: Namespace,
     /// What is there.
@@ -38,31 +52,61 @@ impl Scene {
     /// recorded: this is a late repeat, and must write nothing.
     pub(crate) async fn load(
         backends: &Backends,
-        clusters: &Clusters,
+        outside: &Outside,
         step: &Step,
+        now: Timestamp,
     ) -> Result<Scene, Failure> {
         let (service, name) = (&step.work.service, &step.work.environment);
-        let environment = backends.table.environment(service, name).await?;
+        let mut environment = backends.table.environment(service, name).await?;
         let rollout = held(&environment, step)?;
         let version = load_version(&backends.table, service, &rollout.pipeline).await?;
         let spec = spec_of(&version.pipeline, name)?.clone();
         let package: Package = backends.table.json(&version.package).await?;
         let package = package.environments.get(name).cloned().unwrap_or_default();
-        let wanted = stored(backends, rollout.wanted()).await?;
-        let namespace = clusters.connect(&address_of(&spec)).await?;
+        let neutral = stored(backends, rollout.wanted()).await?;
+        let wanted = match &neutral {
+            Some(bundle) => Some(in_place(&rollout, &spec, bundle.clone())?),
+            None => None,
+        };
+        let namespace = outside.clusters.connect(&address_of(&spec)).await?;
         let is_helm = matches!(version.pipeline.workload, Workload::Helm(_));
-        let mut observed = namespace.observe(&asked(&package, wanted.as_ref())).await?;
+        let tracked = spec.strategy.has_tracks() || environment.tracks.is_some();
+        let asked = asked(&package, wanted.as_ref(), neutral.as_ref(), tracked);
+        let mut observed = namespace.observe(&asked).await?;
         if is_helm || wanted.as_ref().is_some_and(|wanted| wanted.helm.is_some()) {
             let fence = namespace.helm_fence().await?.unwrap_or_default();
             observed.highest_fence = observed.highest_fence.max(fence);
         }
+        let traffic = match (&rollout.traffic, &neutral) {
+            (Some(traffic), Some(bundle)) => Some(
+                look(
+                    outside,
+                    &namespace,
+                    &spec,
+                    &rollout,
+                    traffic,
+                    bundle,
+                    &mut observed,
+                )
+                .await?,
+            ),
+            _ => None,
+        };
+        let (alarms, alarms_are_news) = match said(&outside.alarms, &rollout, &spec, now).await {
+            Some((verdict, seen)) => (Some(verdict), note(&mut environment, &spec.alarms, &seen)),
+            None => (None, false),
+        };
         Ok(Scene {
-            environment,
-            rollout,
-            spec,
             package,
             is_helm,
             wanted,
+            neutral,
+            traffic,
+            alarms,
+            alarms_are_news,
+            environment,
+            rollout,
+            spec,
             namespace,
             observed,
         })
@@ -78,21 +122,38 @@ impl Scene {
             is_helm: self.is_helm,
             helm: self.environment.helm.as_ref(),
             caught,
+            traffic: self.traffic.as_ref(),
+            alarms: self.alarms.as_ref(),
         }
     }
 
-    /// Whether helm writes what the present phase wants.
+    /// Whether releases come to a track here: so the pipeline says, or so it was until now.
+    pub(crate) fn is_tracked(&self) -> bool {
+        self.environment.comes_to_a_track(&self.spec)
+    }
+
+    /// Whether helm writes what the present phase wants, before Sluice writes anything of it.
     pub(crate) fn by_helm(&self) -> bool {
-        self.wanted.as_ref().is_some_and(|wanted| wanted.helm.is_some())
+        let helm = self.environment.helm.as_ref();
+        let wanted = self.wanted.as_ref().filter(|wanted| wanted.helm.is_some());
+        wanted.is_some_and(|wanted| match self.rollout.traffic {
+            Some(_) => awaits_helm(&self.rollout, wanted, &self.observed, helm),
+            None => true,
+        })
     }
 
     /// The bundle of the present phase with the revision that helm left of it; none where helm has no part in it.
     pub(crate) fn helm_bundle(&self) -> Option<Bundle> {
-        let mut bundle = self.wanted.clone()?;
+        // Without its place: it may come to the other track one day.
+        let mut bundle = self.neutral.clone()?;
         let helm = bundle.helm.as_mut()?;
+        // A release that was there already is what it was when it came.
         let run = self.environment.helm.as_ref();
-        helm.revision = run.and_then(|run| run.revision);
-        helm.content = run.and_then(|run| run.content.clone());
+        let run = run.filter(|run| self.rollout.traffic.is_none() || run.execution == self.rollout.owner);
+        if self.rollout.traffic.is_none() || run.is_some() {
+            helm.revision = run.and_then(|run| run.revision);
+            helm.content = run.and_then(|run| run.content.clone());
+        }
         Some(bundle)
     }
 
@@ -133,8 +194,19 @@ fn held(environment: &Environment, step: &Step) -> Result<Rollout, Failure> {
     }
 }
 
-/// The workloads that are looked at: those that are released, and those of the bundle that is being brought.
-fn asked(package: &EnvironmentPackage, wanted: Option<&Bundle>) -> Vec<WorkloadRef> {
+/// The bundle where the present phase wants it.
+pub(crate) fn in_place(rollout: &Rollout, spec: &EnvironmentSpec, bundle: Bundle) -> Result<Bundle, Failure> {
+    placed(rollout, spec, bundle).map_err(|fault| Failure::refused(fault.to_string()))
+}
+
+/// The workloads that are looked at: those that are released, and those of the bundle that is being brought; on tracks in
+/// every place where they can be.
+fn asked(
+    package: &EnvironmentPackage,
+    wanted: Option<&Bundle>,
+    neutral: Option<&Bundle>,
+    tracked: bool,
+) -> Vec<WorkloadRef> {
     let released = package
         .released
         .iter()
@@ -147,6 +219,21 @@ fn asked(package: &EnvironmentPackage, wanted: Option<&Bundle>) -> Vec<WorkloadR
         .filter_map(|manifest| manifest.pointer("/metadata/name")?.as_str())
         .map(WorkloadRef::deployment);
     let bundled = wanted.into_iter().flat_map(WorkloadRef::all_of);
-    let asked: BTreeSet<WorkloadRef> = released.chain(packaged).chain(bundled).collect();
+    let charted = neutral.filter(|bundle| tracked && bundle.is_charted());
+    let neutral = neutral.filter(|_| charted.is_none());
+    let neutral = neutral.into_iter().flat_map(WorkloadRef::all_of);
+    let mut asked: BTreeSet<WorkloadRef> = released.chain(packaged).chain(neutral).collect();
+    if tracked {
+        let both = |one: &WorkloadRef| {
+            [Track::Blue, Track::Green].map(|track| WorkloadRef {
+                kind: one.kind,
+                name: track.of(&one.name),
+            })
+        };
+        let on_tracks: Vec<WorkloadRef> = asked.iter().flat_map(both).collect();
+        asked.extend(on_tracks);
+    }
+    asked.extend(bundled);
+    asked.extend(charted.into_iter().flat_map(everywhere));
     asked.into_iter().collect()
 }

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use sluice_cluster::{Clusters, WaitEnd};
 use sluice_domain::environment::Wanted;
 use sluice_domain::rollout::bundle_of;
+use sluice_domain::tracks::placed;
 use sluice_domain::wire::{Next, NextState, Step};
 use sluice_domain::workload::{Leaving, Verdict, WorkloadRef, verdict};
 use sluice_lambda::Failure;
@@ -32,24 +33,25 @@ pub async fn handle(
     let (Wanted::Bundle(hash) | Wanted::NoPods(hash)) = wanted;
     let bundle = bundle_of(wanted, table.bundle(hash).await?);
     let version = load_version(table, service, &rollout.pipeline).await?;
-    let namespace = clusters
-        .connect(&address_of(spec_of(&version.pipeline, name)?))
-        .await?;
+    let spec = spec_of(&version.pipeline, name)?;
+    let bundle = placed(rollout, spec, bundle).map_err(|fault| Failure::refused(fault.to_string()))?;
+    let namespace = clusters.connect(&address_of(spec)).await?;
     let asked = WorkloadRef::all_of(&bundle);
     let left = Duration::try_from(rollout.deadline.duration_since(now)).unwrap_or(Duration::ZERO);
-    let settled = |observed: &_| {
-        !matches!(
-            verdict(&bundle, observed, Leaving::Awaited),
-            Verdict::Inconclusive(_)
-        )
+    // On a track old pods have no traffic: they may take their time.
+    let leaving = if rollout.traffic.is_some() {
+        Leaving::LeftAlone
+    } else {
+        Leaving::Awaited
     };
+    let settled = |observed: &_| !matches!(verdict(&bundle, observed, leaving), Verdict::Inconclusive(_));
     match namespace
         .wait_for(&asked, left.min(at_most), rollout.fence, settled)
         .await?
     {
         WaitEnd::Settled(_) => Ok(Next::now(NextState::Pods, "the pods have settled")),
         WaitEnd::TimedOut(observed) => {
-            let open = match verdict(&bundle, &observed, Leaving::Awaited) {
+            let open = match verdict(&bundle, &observed, leaving) {
                 Verdict::Inconclusive(reason) | Verdict::Failed(reason) => reason,
                 Verdict::Passed => "the pods have settled".to_owned(),
             };

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use sluice_domain::check;
 use sluice_domain::promotion::Wake;
+use sluice_domain::rollout::sleeps;
 use sluice_domain::turn::not_yet;
 use sluice_domain::wire::{Next, NextState, Step};
 use sluice_lambda::Failure;
@@ -34,7 +35,7 @@ pub async fn handle(backends: &Backends, step: Step, now: Timestamp) -> Result<N
         .under_way()
         .filter(|rollout| rollout.owner == step.execution);
     let waits = match rolling {
-        Some(rollout) => check::waits(rollout, now),
+        Some(rollout) => check::waits(rollout, now).or_else(|| sleeps(rollout, now)),
         None => not_yet(&promotion, &state),
     };
     match waits {

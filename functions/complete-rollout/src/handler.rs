@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sluice_domain::environment::{Rollout, RolloutKind};
 use sluice_domain::wire::{Next, NextState, Step, Work};
-use sluice_lambda::{Failure, Metric, Metrics};
+use sluice_lambda::{About, Failure, Metric, Metrics};
 use sluice_transitions::{Backends, Completed, complete};
 
 /// Completes the rollout of this execution.
@@ -15,7 +15,7 @@ pub async fn handle(backends: &Backends, step: Step, now: Timestamp) -> Result<N
         rollout,
     } = complete(backends, &work.service, &work.environment, &execution, now).await?;
     if let Some(rollout) = rollout {
-        count(&work, &rollout, verified, now);
+        count(&work, &rollout, verified, &reason, now);
     }
     let next = if verified {
         NextState::Succeeded
@@ -30,13 +30,17 @@ pub async fn handle(backends: &Backends, step: Step, now: Timestamp) -> Result<N
     })
 }
 
-fn count(work: &Work, rollout: &Rollout, verified: bool, now: Timestamp) {
+fn count(work: &Work, rollout: &Rollout, verified: bool, reason: &str, now: Timestamp) {
     let (counted, timed) = match (&rollout.kind, verified) {
         (RolloutKind::Promotion { .. }, true) => (Metric::Promotions, Metric::PromotionSeconds),
         (RolloutKind::Promotion { .. }, false) => (Metric::PromotionsFailed, Metric::PromotionSeconds),
         (RolloutKind::Rollback { .. }, _) => (Metric::Rollbacks, Metric::RollbackSeconds),
     };
     let metrics = Metrics::StandardOutput;
-    metrics.count(counted, &work.service, Some(&work.environment), now);
+    let about = About {
+        release: rollout.release,
+        reason: rollout.reason.as_deref().or(Some(reason)),
+    };
+    metrics.count_of(counted, &work.service, &work.environment, about, now);
     metrics.took(timed, &work.service, &work.environment, rollout.started_at, now);
 }

@@ -2,15 +2,17 @@
 
 use crate::commands::{
     abort, answer, apply, history, hold, ledger, plan, promote, quarantine, remove, retry, rollback, status,
-    vote,
+    steering, vote,
 };
 use crate::error::OperateError;
 use crate::limits;
 use crate::making_plans::PlanMaker;
 use crate::place::Place;
 use jiff::Timestamp;
+use sluice_alarms::Alarms;
 use sluice_domain::api::{Answer, Request};
 use sluice_domain::ids::ReleaseNumber;
+use sluice_domain::want::Word;
 use sluice_rollback_call::RollBack;
 use sluice_transitions::Backends;
 
@@ -23,6 +25,8 @@ pub struct Door {
     pub roll_back: RollBack,
     /// The function that makes plans.
     pub plans: PlanMaker,
+    /// CloudWatch, in Sluice's own account.
+    pub alarms: Alarms,
     /// The account that Sluice runs in, 12 digits: it completes principals that are written without one.
     pub account: String,
 }
@@ -74,7 +78,27 @@ pub async fn handle(
             service,
             environment,
             release,
-        } => promote::run(door, caller_arn, &at(service, environment), release, now).await,
+            full,
+            despite,
+            reason,
+        } => {
+            let wish = promote::Asked {
+                release,
+                full,
+                word: Word { reason, despite },
+            };
+            promote::run(door, caller_arn, &at(service, environment), wish, now).await
+        }
+        Request::Pause {
+            service,
+            environment,
+            reason,
+        } => steering::pause(door, caller_arn, &at(service, environment), reason, now).await,
+        Request::Resume {
+            service,
+            environment,
+            reason,
+        } => steering::resume(door, caller_arn, &at(service, environment), reason, now).await,
         Request::Approve {
             service,
             environment,

@@ -2,6 +2,7 @@
 
 use sluice_domain::api::{Refusal, RefusalKind};
 use sluice_domain::pipeline::{Denied, DeniedReason};
+use sluice_domain::rollout::Declined;
 use sluice_lambda::{ErrorName, Failure};
 use sluice_table::TableError;
 use sluice_transitions::racing;
@@ -65,6 +66,11 @@ pub fn refused(message: impl Into<String>, next: impl Into<String>) -> OperateEr
 /// There is no such thing.
 pub fn not_found(message: impl Into<String>, next: impl Into<String>) -> OperateError {
     Refusal::new(RefusalKind::NotFound, message, Some(next.into())).into()
+}
+
+/// What the domain says of a command that makes no sense now.
+pub fn declined(why: Declined) -> OperateError {
+    refused(why.why, why.next)
 }
 
 /// The caller may not. What is next is to see as whom one calls: another profile is the usual reason.

@@ -2,6 +2,7 @@
 
 use crate::error::{OperateError, invalid};
 use sluice_domain::api::Request;
+use sluice_domain::ids::ReleaseNumber;
 
 /// The longest reason, in characters: it is shown on one line, and kept in each ledger entry it leads to.
 const LONGEST_REASON: usize = 500;
@@ -9,6 +10,10 @@ const LONGEST_REASON: usize = 500;
 const LONGEST_FILE_NAME: usize = 300;
 /// The longest name of a check, in characters: a DNS label.
 const LONGEST_CHECK: usize = 63;
+/// The longest name of an alarm, in characters (CloudWatch API reference, PutMetricAlarm, `AlarmName`).
+const LONGEST_ALARM: usize = 255;
+/// The most alarms that one command names: as many as an environment may have.
+const MOST_ALARMS: u32 = 100;
 /// The most rows of `history`.
 const MOST_RELEASES: u32 = 100;
 /// The most entries of a page of the ledger.
@@ -36,6 +41,19 @@ pub fn check(request: &Request) -> Result<(), OperateError> {
         Request::Rollback {
             reason: Some(reason), ..
         } => line("reason", reason, LONGEST_REASON, "sluice rollback --help"),
+        Request::Pause {
+            reason: Some(reason), ..
+        } => line("reason", reason, LONGEST_REASON, "sluice pause --help"),
+        Request::Resume {
+            reason: Some(reason), ..
+        } => line("reason", reason, LONGEST_REASON, "sluice resume --help"),
+        Request::Promote {
+            release,
+            full,
+            despite,
+            reason,
+            ..
+        } => promotion(*release, *full, despite, reason.as_deref()),
         Request::Retry {
             reason: Some(reason), ..
         } => line("reason", reason, LONGEST_REASON, "sluice retry --help"),
@@ -48,6 +66,38 @@ pub fn check(request: &Request) -> Result<(), OperateError> {
         }
         _ => Ok(()),
     }
+}
+
+/// All traffic at once, and going forward in spite of an alarm, are decisions that somebody will ask about.
+fn promotion(
+    release: Option<ReleaseNumber>,
+    full: bool,
+    despite: &[String],
+    reason: Option<&str>,
+) -> Result<(), OperateError> {
+    let help = "sluice promote --help";
+    if let Some(reason) = reason {
+        line("reason", reason, LONGEST_REASON, help)?;
+    }
+    for alarm in despite {
+        line("despite", alarm, LONGEST_ALARM, help)?;
+    }
+    let alarms = u32::try_from(despite.len()).unwrap_or(u32::MAX);
+    let wrong = match (full, alarms, release, reason) {
+        (true, 1.., _, _) => "`full` and `despite` are two wishes: right would be one after the other.",
+        (true, 0, None, _) => {
+            "`full` is without `release`: right would be the release that is being rolled out."
+        }
+        (true, 0, _, None) => {
+            "`full` is without `reason`: right would be why the rest of its steps is left out."
+        }
+        (false, 1.., _, None) => {
+            "`despite` is without `reason`: right would be why it goes forward all the same."
+        }
+        (false, 1.., _, _) => return count("despite", alarms, MOST_ALARMS, help),
+        _ => return Ok(()),
+    };
+    Err(invalid(format!("Field {wrong}"), help))
 }
 
 fn line(field: &str, text: &str, most: usize, next: &str) -> Result<(), OperateError> {
@@ -105,6 +155,12 @@ mod tests {
             hold("a\u{1b}[2J"),
             history(0),
             history(101),
+            json!({"command": "promote", "service": "mc-api", "environment": "dev", "full": true, "reason": "x"}),
+            json!({"command": "promote", "service": "mc-api", "environment": "dev", "release": 1, "full": true}),
+            json!({"command": "promote", "service": "mc-api", "environment": "dev", "despite": ["x"]}),
+            json!({"command": "promote", "service": "mc-api", "environment": "dev", "despite": [""], "reason": "x"}),
+            json!({"command": "promote", "service": "mc-api", "environment": "dev", "release": 1, "despite": ["x"], "full": true, "reason": "x"}),
+            json!({"command": "pause", "service": "mc-api", "environment": "dev", "reason": ""}),
         ]
         .into_iter()
         .map(|request| message(request).unwrap())
@@ -115,6 +171,12 @@ mod tests {
         Field `reason` has a line break or another control character; right would be 1 to 500 characters on one line.
         Field `limit` is 0; right would be 1 to 100.
         Field `limit` is 101; right would be 1 to 100.
+        Field `full` is without `release`: right would be the release that is being rolled out.
+        Field `full` is without `reason`: right would be why the rest of its steps is left out.
+        Field `despite` is without `reason`: right would be why it goes forward all the same.
+        Field `despite` is empty; right would be 1 to 255 characters on one line.
+        Field `full` and `despite` are two wishes: right would be one after the other.
+        Field `reason` is empty; right would be 1 to 500 characters on one line.
         ");
     }
 }

@@ -14,6 +14,7 @@ mod waking;
 
 use door::Door;
 use making_plans::PlanMaker;
+use sluice_alarms::Alarms;
 use sluice_executions::{Executions, MachineArn};
 use sluice_lambda::settings::{
     PROMOTION_MACHINE, ROLL_BACK_FUNCTION, ROLLBACK_MACHINE, RUN_HELM_FUNCTION, TABLE, required,
@@ -58,6 +59,7 @@ async fn open() -> Result<Door, Failure> {
         backends,
         roll_back,
         plans,
+        alarms: Alarms::new(&config),
         account,
     })
 }

@@ -6,8 +6,10 @@ use sluice_domain::environment::{Completed, Environment, Lease, Live, Phase, Rol
 use sluice_domain::ids::{
     Digest, EnvironmentName, ExecutionName, Fence, Hash, PersonName, PromotionId, ReleaseNumber, ServiceName,
 };
+use sluice_domain::pipeline::{Canary, CanaryStep, EnvironmentSpec, Router, Seconds, Strategy};
 use sluice_domain::promotion::{Asker, Promotion, PromotionState};
 use sluice_domain::release::Release;
+use sluice_domain::tracks::{Held, Route, Track, TrackServices, Tracks, Traffic, Weights};
 
 use crate::place::Place;
 
@@ -81,6 +83,7 @@ pub fn promotion(environment: &str, release: u32, attempt: u32, state: Promotion
         approval: None,
         wake: None,
         bundle: None,
+        despite: Vec::new(),
         v: 1,
     }
 }
@@ -110,6 +113,7 @@ pub fn completed(release: u32, pushed: i64) -> Completed {
         pipeline: hash(1),
         at: at(pushed + 10),
         rolled_back_at: None,
+        watched: None,
     }
 }
 
@@ -141,7 +145,89 @@ pub fn under_way(mut environment: Environment, kind: RolloutKind, release: u32, 
         held_until: None,
         asked_again: false,
         waits_for: None,
+        traffic: None,
+        written_at: None,
+        despite: Vec::new(),
         reason: None,
     });
+    environment
+}
+
+/// Production's canary: 5 %, 25 %, then everything.
+pub fn canary() -> EnvironmentSpec {
+    let step = |weight, pause| CanaryStep {
+        weight,
+        bake: Seconds(300),
+        pause,
+    };
+    EnvironmentSpec {
+        name: env("production"),
+        cluster: "mc".into(),
+        namespace: "production".into(),
+        region: None,
+        role: None,
+        manifests: Vec::new(),
+        strategy: Strategy::Canary(Canary {
+            router: Router::HttpRoute("mc-api".into()),
+            service: None,
+            steps: vec![step(5, None), step(25, Some(Seconds(3_600)))],
+            requests: None,
+        }),
+        timeout: Seconds(600),
+        rollback_within: Seconds(300),
+        approval: None,
+        operators: None,
+        values: Vec::new(),
+        secret_values: Default::default(),
+        helm_role: None,
+        scale: None,
+        before: Vec::new(),
+        verify: Vec::new(),
+        hold_for: Seconds(1_800),
+        on_drift: Default::default(),
+        alarms: vec!["mc-api-5xx".into(), "mc-api-p99".into()],
+        watch: None,
+    }
+}
+
+/// `#42` comes to green over `#41` on blue, in this stage of the canary.
+pub fn on_tracks(phase: Phase, stage: u32) -> Environment {
+    let mut environment = environment("production");
+    environment.live = Some(live(41));
+    let held = |release: u32| Held {
+        bundle: hash(release),
+        release: Some(ReleaseNumber(release)),
+        pinned: Default::default(),
+        cooling: None,
+        cooled_at: None,
+    };
+    let route = Route {
+        router: Router::HttpRoute("mc-api".into()),
+        services: TrackServices {
+            root: "mc-api".into(),
+        },
+    };
+    environment.tracks = Some(Tracks {
+        by_helm: false,
+        live: Some(Track::Blue),
+        route: Some(route.clone()),
+        held: [(Track::Blue, held(41))].into(),
+        original: None,
+        full: [("mc-api".to_owned(), 4)].into(),
+        ..Tracks::default()
+    });
+    let kind = RolloutKind::Promotion { id: id(42, 1) };
+    let mut environment = under_way(environment, kind, 42, phase);
+    let weight = [5, 25].get(stage as usize).copied().unwrap_or(100);
+    let full = [("mc-api".to_owned(), 4)].into();
+    let traffic = Traffic {
+        stage,
+        weights: Some(Weights::split(Track::Green, weight)),
+        first_shift: Some(at(100)),
+        shifted_at: Some(at(110)),
+        bake_until: Some(at(410)),
+        ..Traffic::new(route, Some(Track::Green), Some(Track::Blue), full)
+    };
+    environment.rollout.as_mut().unwrap().traffic = Some(Box::new(traffic));
     environment
 }

@@ -3,15 +3,17 @@
 
 use crate::input::{Asked, Input};
 use crate::target::{Chosen, choose};
+use crate::warm::{Site, give_back};
 use jiff::Timestamp;
 use sluice_cluster::{ClusterError, Clusters, Namespace};
 use sluice_domain::api::{RollbackAnswer, RollbackOutcome};
 use sluice_domain::bundle::Bundle;
-use sluice_domain::environment::{Completed, Environment, LastRollback, RolloutKind};
+use sluice_domain::environment::{Completed, Environment, LastRollback, Rollout, RolloutKind};
 use sluice_domain::ids::{ExecutionName, Fence, ReleaseNumber};
 use sluice_domain::promotion::{Promotion, PromotionState};
 use sluice_domain::rollback::{self, Beginning, Call, Course};
 use sluice_domain::rollout::bundle_of;
+use sluice_domain::tracks::{Traffic, everywhere, placed};
 use sluice_domain::workload::WorkloadRef;
 use sluice_executions::{ExecutionStatus, Kind};
 use sluice_lambda::Failure;
@@ -23,7 +25,7 @@ struct Begun {
     environment: Environment,
     answer: RollbackAnswer,
     preempted: Option<Promotion>,
-    written: Option<(Namespace, Bundle)>,
+    written: Option<Site>,
 }
 
 /// Answers in seconds; the same call again joins what is in flight.
@@ -35,7 +37,7 @@ pub async fn handle(
 ) -> Result<RollbackAnswer, Failure> {
     let asked = input.asked(&backends.table, now).await?;
     let begun = racing(|| record(backends, clusters, &asked, now)).await?;
-    follow(backends, begun).await
+    follow(backends, begun, now).await
 }
 
 /// Decides and records.
@@ -128,6 +130,7 @@ async fn older(
         pipeline: promotion.pipeline,
         at: promotion.ended_at.unwrap_or(promotion.wanted_at),
         rolled_back_at: None,
+        watched: None,
     }))
 }
 
@@ -213,7 +216,13 @@ async fn bring_back(
     let pipeline = load_pipeline(&backends.table, &service, &version).await?;
     let spec = spec_of(&pipeline, &environment.name)?;
     let namespace = clusters.connect(&address_of(spec)).await?;
-    let highest_fence = highest_fence(&namespace, &bundle).await?;
+    let traffic = rollback::place(&environment, &target, &bundle).map_err(|why| {
+        refusal(
+            why,
+            Some(format!("sluice rollback {service} {}", environment.name)),
+        )
+    })?;
+    let highest_fence = highest_fence(&namespace, &bundle, traffic.as_ref()).await?;
     let mut preempted = preempted(backends, &environment).await?;
     let call = Call {
         reason: with_note(call.reason.clone(), note),
@@ -223,6 +232,7 @@ async fn bring_back(
         highest_fence,
         within: spec.rollback_within,
         pipeline: version,
+        traffic,
     };
     let records = rollback::begin(
         &mut environment,
@@ -243,8 +253,23 @@ async fn bring_back(
     }
     transaction.commit(&backends.table).await?;
     let answer = started(&environment, &target, leaving)?;
-    let wanted = environment.rollout.as_ref().and_then(|rollout| rollout.wanted());
-    let written = wanted.map(|wanted| (namespace, bundle_of(wanted, bundle)));
+    let written = match environment
+        .rollout
+        .as_ref()
+        .and_then(|rollout| Some((rollout, rollout.wanted()?)))
+    {
+        Some((rollout, wanted)) => {
+            let neutral = bundle_of(wanted, bundle);
+            let placed = placed(rollout, spec, neutral.clone());
+            Some(Site {
+                neutral,
+                namespace,
+                spec: spec.clone(),
+                placed: placed.map_err(|fault| Failure::refused(fault.to_string()))?,
+            })
+        }
+        None => None,
+    };
     Ok(Begun {
         environment,
         answer,
@@ -253,13 +278,27 @@ async fn bring_back(
     })
 }
 
-async fn highest_fence(namespace: &Namespace, bundle: &Bundle) -> Result<Fence, ClusterError> {
-    if bundle.helm.is_some() {
-        // No object of helm's carries one.
-        return Ok(namespace.helm_fence().await?.unwrap_or_default());
-    }
-    let observed = namespace.observe(&WorkloadRef::all_of(bundle)).await?;
-    Ok(observed.highest_fence)
+async fn highest_fence(
+    namespace: &Namespace,
+    bundle: &Bundle,
+    traffic: Option<&Traffic>,
+) -> Result<Fence, ClusterError> {
+    let Some(traffic) = traffic else {
+        if bundle.helm.is_some() {
+            // No object of helm's carries one.
+            return Ok(namespace.helm_fence().await?.unwrap_or_default());
+        }
+        let asked = WorkloadRef::all_of(bundle);
+        return Ok(namespace.observe(&asked).await?.highest_fence);
+    };
+    let asked = everywhere(bundle);
+    let (observed, router, helm) = tokio::try_join!(
+        namespace.observe(&asked),
+        namespace.router(&traffic.route.router, &traffic.route.services),
+        namespace.helm_fence()
+    )?;
+    let highest = observed.highest_fence.max(router.highest_fence());
+    Ok(highest.max(helm.unwrap_or_default()))
 }
 
 fn with_note(reason: Option<String>, note: Option<String>) -> Option<String> {
@@ -318,7 +357,7 @@ fn started(
 /// Writes the cluster, starts the execution, wakes the preempted. A call that only joined starts the execution again, no
 /// more: where a function was killed in between, the execution writes the cluster at its first step, and who was preempted
 /// finds that out at its next one. What the cluster refuses, the execution tries again.
-async fn follow(backends: &Backends, begun: Begun) -> Result<RollbackAnswer, Failure> {
+async fn follow(backends: &Backends, begun: Begun, now: Timestamp) -> Result<RollbackAnswer, Failure> {
     let Begun {
         environment,
         answer,
@@ -331,8 +370,8 @@ async fn follow(backends: &Backends, begun: Begun) -> Result<RollbackAnswer, Fai
     else {
         return Ok(answer);
     };
-    if let Some((namespace, bundle)) = written
-        && let Err(error) = write(&namespace, &bundle, rollout.fence).await
+    if let Some(site) = written
+        && let Err(error) = write(backends, &site, rollout, &environment, now).await
     {
         tracing::warn!(%error, execution = %rollout.owner, "the cluster was not written; the execution goes on");
     }
@@ -351,12 +390,33 @@ async fn follow(backends: &Backends, begun: Begun) -> Result<RollbackAnswer, Fai
     Ok(answer)
 }
 
-/// What of a rollback is written at once: everything; of helm's the fence, which ends whatever helm still runs there.
-async fn write(namespace: &Namespace, bundle: &Bundle, fence: Fence) -> Result<(), ClusterError> {
-    match bundle.helm {
-        Some(_) => namespace.write_helm_fence(fence).await,
-        None => namespace.apply(bundle, fence).await.map(drop),
+/// What of a rollback is written at once: everything, and the weights where the target is still warm; of helm's the fence,
+/// which ends whatever helm still runs there, and the size of what is still on its track.
+async fn write(
+    backends: &Backends,
+    site: &Site,
+    rollout: &Rollout,
+    environment: &Environment,
+    now: Timestamp,
+) -> Result<(), Failure> {
+    let Site {
+        namespace, placed, ..
+    } = site;
+    let on_tracks = environment.tracks.as_ref().is_some_and(|tracks| tracks.by_helm);
+    if placed.helm.is_some() || on_tracks {
+        namespace.write_helm_fence(rollout.fence).await?;
     }
+    // A release that still is on its track is only sized.
+    let sized = rollout.traffic.as_ref().is_some_and(|traffic| !traffic.by_helm);
+    if placed.helm.is_some() && !sized {
+        return Ok(());
+    }
+    namespace.apply(placed, rollout.fence).await?;
+    let is_back = give_back(backends, site, rollout, environment, now).await?;
+    if is_back {
+        tracing::info!(execution = %rollout.owner, "its target was warm, and has the traffic back");
+    }
+    Ok(())
 }
 
 /// The fence in a rollback's name: its input says the same, also when a later decision raised the fence.

@@ -51,6 +51,7 @@ impl Input {
                     restore: false,
                     by: "invoked directly".to_owned(),
                     reason,
+                    undoes: None,
                 };
                 Ok(Asked {
                     service: self.service,
@@ -78,6 +79,7 @@ async fn recorded(table: &Table, service: &ServiceName, id: &str, now: Timestamp
         restore: request.restore,
         by: request.by,
         reason: request.reason,
+        undoes: request.undoes,
     };
     Ok(Asked {
         service: request.service,

@@ -3,6 +3,7 @@
 mod handler;
 mod input;
 mod target;
+mod warm;
 
 use crate::input::Input;
 use sluice_cluster::Clusters;

@@ -14,7 +14,8 @@ use sluice_domain::helm::{
 use sluice_domain::ids::{ExecutionName, Fence};
 use sluice_domain::ledger::{Event, Record};
 use sluice_domain::pipeline::Workload;
-use sluice_domain::rollout::await_others;
+use sluice_domain::rollout::{await_others, bundle_of};
+use sluice_domain::tracks::placed;
 use sluice_domain::wire::{Next, NextState};
 use sluice_lambda::{ErrorName, Failure};
 use sluice_secrets::{self as secrets, Secrets};
@@ -61,7 +62,9 @@ pub(crate) async fn apply(
         .wanted()
         .ok_or_else(|| Failure::internal("no bundle is recorded for this phase"))?;
     let (Wanted::Bundle(hash) | Wanted::NoPods(hash)) = wanted;
-    let bundle = tools.backends.table.bundle(hash).await?;
+    let stored = bundle_of(wanted, tools.backends.table.bundle(hash).await?);
+    let bundle =
+        placed(&held.rollout, &held.spec, stored).map_err(|fault| Failure::refused(fault.to_string()))?;
     let Some(helm) = &bundle.helm else {
         return Err(Failure::internal("the bundle of this phase is not helm's"));
     };

@@ -95,9 +95,12 @@ async fn advance(tools: &Tools, step: Step, now: Timestamp, at_most: Duration) -
             prepare::prepare(tools, held, &step.execution, now, at_most).await
         }
         Phase::Rolling | Phase::Restoring => apply::apply(tools, held, &step.execution, now, at_most).await,
-        Phase::Starting | Phase::Verified | Phase::Restored | Phase::Stuck => {
-            Ok(Next::now(NextState::Helm, "there is nothing for helm to do"))
-        }
+        Phase::Starting
+        | Phase::Shifting
+        | Phase::Baking
+        | Phase::Verified
+        | Phase::Restored
+        | Phase::Stuck => Ok(Next::now(NextState::Helm, "there is nothing for helm to do")),
     }
 }
 

@@ -10,6 +10,7 @@ mod plan;
 mod prepare;
 mod process;
 mod test;
+mod tracked;
 mod turn;
 
 use handler::{Asked, Tools};

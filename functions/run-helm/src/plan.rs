@@ -2,20 +2,23 @@
 
 use crate::handler::Tools;
 use crate::prepare::{HELM, Prepared, Site, look};
+use crate::tracked::{OnTracks, on_both};
 use serde_json::Value;
+use sluice_cluster::Namespace;
 use sluice_domain::api::{Plan, PlanRequest};
+use sluice_domain::budget::Budgets;
 use sluice_domain::bundle::Bundle;
 use sluice_domain::difference::{Difference, SECRET};
 use sluice_domain::environment::Environment;
 use sluice_domain::helm::{documents, owned};
 use sluice_domain::pipeline::{CheckSpec, EnvironmentPackage, Package, Seconds, Workload, least_time};
-use sluice_domain::plan::{config_wanted, plan_bundle};
+use sluice_domain::plan::{ConfigData, config_wanted, plan_bundle};
 use sluice_domain::release::Release;
-use sluice_domain::workload::WorkloadRef;
+use sluice_domain::workload::{Observation, WorkloadRef};
 use sluice_lambda::Failure;
 use sluice_secrets::Secrets;
 use sluice_transitions::{address_of, load_release, load_version, spec_of};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What promoting this release would change.
@@ -36,7 +39,9 @@ pub(crate) async fn plan(tools: &Tools, asked: &PlanRequest, at_most: Duration) 
         Workload::Helm(_) => by_helm(tools, &site, &release, at_most).await?,
         Workload::Deployment(_) => by_sluice(tools, &site, &release).await?,
     };
-    let rollback_at_least = rollback_at_least(tools, &environment, &told.target).await?;
+    let back = comes_back(tools, &environment).await?;
+    let rollback = Budgets::of(back.as_ref().unwrap_or(&told.target), spec, &environment);
+    let rollback_at_least = least(back.as_ref().unwrap_or(&told.target));
     let names = |checks: &[CheckSpec]| checks.iter().map(|check| check.name.clone()).collect();
     Ok(Plan {
         service: asked.service.clone(),
@@ -54,18 +59,43 @@ pub(crate) async fn plan(tools: &Tools, asked: &PlanRequest, at_most: Duration) 
         timeout: spec.timeout,
         rollback_within: spec.rollback_within,
         rollback_at_least,
+        rollback: Some(rollback),
+        rollback_target: back.is_some() || told.beside,
+        adoption: told.adoption,
+        steps: told.steps,
         gates: Vec::new(),
         approval: None,
     })
 }
 
-struct Told {
-    revision: Option<u32>,
-    changes: Vec<Difference>,
-    drift: Vec<String>,
-    hooks: Vec<String>,
+/// What is seen of a namespace.
+pub(crate) struct Seen<'a> {
+    /// The namespace.
+    pub namespace: &'a Namespace,
+    /// The Deployments that the package names.
+    pub observed: &'a Observation,
+    /// The ConfigMaps that templates name.
+    pub config: &'a BTreeMap<String, Option<ConfigData>>,
+}
+
+/// What there is to tell.
+pub(crate) struct Told {
+    /// Of helm: the revision that runs now.
+    pub revision: Option<u32>,
+    /// Object by object.
+    pub changes: Vec<Difference>,
+    /// How others changed what Sluice left.
+    pub drift: Vec<String>,
+    /// A chart's hooks.
+    pub hooks: Vec<String>,
     /// The release as it would run.
-    target: Bundle,
+    pub target: Bundle,
+    /// Whether something runs there that Sluice did not bring, and would bring back.
+    pub beside: bool,
+    /// Of the first promotion on tracks: what becomes of what is there.
+    pub adoption: Vec<String>,
+    /// On tracks: what each step does.
+    pub steps: Vec<String>,
 }
 
 /// What Sluice itself would write, tried on what is there.
@@ -73,8 +103,20 @@ async fn by_sluice(tools: &Tools, site: &Site<'_>, release: &Release) -> Result<
     let package = site.package.environments.get(&site.spec.name);
     let package = package.cloned().unwrap_or_default();
     let namespace = tools.clusters.connect(&address_of(site.spec)).await?;
-    let observed = namespace.observe(&asked(&package)).await?;
+    let mut asked = asked(&package);
+    if site.environment.comes_to_a_track(site.spec) {
+        asked = on_both(asked);
+    }
+    let observed = namespace.observe(&asked).await?;
     let config = namespace.config_maps(&config_wanted(&package, &observed)).await?;
+    if site.environment.comes_to_a_track(site.spec) {
+        let seen = Seen {
+            namespace: &namespace,
+            observed: &observed,
+            config: &config,
+        };
+        return crate::tracked::told(tools, site, release, &package, seen).await;
+    }
     let target = plan_bundle(release, &package, &observed, &config)
         .map_err(|faults| Failure::refused(faults.to_string()))?;
     let fence = site.environment.fence.next(observed.highest_fence);
@@ -84,6 +126,9 @@ async fn by_sluice(tools: &Tools, site: &Site<'_>, release: &Release) -> Result<
         drift: Vec::new(),
         hooks: Vec::new(),
         target,
+        beside: site.environment.live.is_none() && !observed.deployments.is_empty(),
+        adoption: Vec::new(),
+        steps: Vec::new(),
     })
 }
 
@@ -99,22 +144,21 @@ fn asked(package: &EnvironmentPackage) -> Vec<WorkloadRef> {
     names.into_iter().map(WorkloadRef::deployment).collect()
 }
 
-/// The least time in which a rollback could replace every pod: of the live bundle, which would come back; of the release
-/// itself where there is none yet.
-async fn rollback_at_least(
-    tools: &Tools,
-    environment: &Environment,
-    target: &Bundle,
-) -> Result<Option<Seconds>, Failure> {
-    let stored = match &environment.live {
-        Some(live) => Some(tools.backends.table.bundle(&live.bundle).await?),
-        None => None,
-    };
-    let deployments = &stored.as_ref().unwrap_or(target).deployments;
-    let times = deployments
+/// What a rollback would bring back; none where nothing is live yet.
+async fn comes_back(tools: &Tools, environment: &Environment) -> Result<Option<Bundle>, Failure> {
+    match &environment.live {
+        Some(live) => Ok(Some(tools.backends.table.bundle(&live.bundle).await?)),
+        None => Ok(None),
+    }
+}
+
+/// The least time in which every pod of a bundle can be replaced.
+fn least(bundle: &Bundle) -> Option<Seconds> {
+    let times = bundle
+        .deployments
         .iter()
         .filter_map(|deployment| least_time(&deployment.manifest, deployment.replicas));
-    Ok(times.max())
+    times.max()
 }
 
 async fn by_helm(
@@ -127,12 +171,20 @@ async fn by_helm(
         place,
         secrets,
         hooks,
-        objects,
+        mut objects,
         present,
         drift,
         target,
+        original,
     } = look(tools, site, release, at_most).await?;
     let secrets = with_live(tools, site, secrets).await;
+    let on_tracks = match site.idle() {
+        Some(_) => Some(OnTracks::plan(tools, site, &target, original.as_ref()).await?),
+        None => None,
+    };
+    if let Some(on_tracks) = &on_tracks {
+        on_tracks.size(&mut objects);
+    }
     let there = match &present {
         Some(present) => documents(&present.manifest).map_err(|fault| Failure::refused(fault.to_string()))?,
         None => Vec::new(),
@@ -141,7 +193,7 @@ async fn by_helm(
     let gone: Vec<Value> = there
         .iter()
         .filter(|object| !kept(object) && !stays(object))
-        .map(|object| owned(object, &site.release_name(), &site.spec.namespace))
+        .map(|object| owned(object, &site.helm_release(), &site.spec.namespace))
         .collect();
     let mut changes = place.namespace.differences(&objects, &gone, HELM).await?;
     for field in changes.iter_mut().flat_map(|change| &mut change.fields) {
@@ -153,6 +205,13 @@ async fn by_helm(
         .into_iter()
         .filter(|(_, events)| !events.iter().all(|event| event == "test"))
         .map(|(name, events)| format!("{name} ({})", events.join(", ")));
+    let is_there = match &on_tracks {
+        Some(_) => original.is_some(),
+        None => present.is_some(),
+    };
+    let (adoption, steps) = on_tracks
+        .map(|told| (told.adoption, told.steps))
+        .unwrap_or_default();
     Ok(Told {
         revision: present.map(|present| present.revision),
         changes,
@@ -162,6 +221,9 @@ async fn by_helm(
             .collect(),
         hooks: hooks.collect(),
         target,
+        beside: site.environment.live.is_none() && is_there,
+        adoption,
+        steps,
     })
 }
 

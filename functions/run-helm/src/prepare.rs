@@ -5,11 +5,13 @@ use crate::complaint::complaint;
 use crate::handler::{Held, Tools, rollout_of};
 use crate::place::{LOOKING, Place};
 use crate::process;
+use crate::tracked;
 use crate::turn::Turn;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use sluice_domain::bundle::{Baseline, Bundle, ChartRef, HelmBundle};
+use sluice_domain::difference::Change;
 use sluice_domain::environment::Environment;
 use sluice_domain::helm::{HelmRevision, documents, is_drift, others, own_values, owned, present, workloads};
 use sluice_domain::ids::{ExecutionName, Fence, Hash};
@@ -17,11 +19,13 @@ use sluice_domain::ledger::{Event, Record};
 use sluice_domain::pipeline::{EnvironmentSpec, HelmWorkload, OnDrift, Package, Pipeline, Workload};
 use sluice_domain::release::Release;
 use sluice_domain::rollout::prepared;
+use sluice_domain::tracks::{Track, Tracks};
 use sluice_domain::wire::{Next, NextState};
 use sluice_lambda::Failure;
 use sluice_secrets::Secrets;
 use sluice_table::Transaction;
 use sluice_transitions::load_release;
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::time::Duration;
 
@@ -42,6 +46,8 @@ pub(crate) struct Prepared<'t> {
     pub present: Option<HelmRevision>,
     /// How the release or its objects were changed by others.
     pub drift: Vec<String>,
+    /// On tracks: what was there before them and has the traffic.
+    pub original: Option<Bundle>,
 }
 
 /// Stores what is there and what is to be, on the rollout that is starting.
@@ -71,13 +77,12 @@ pub(crate) async fn prepare(
         return Err(stopped(&held, &found.drift));
     }
     let table = &tools.backends.table;
-    let baseline = baseline(
-        tools,
-        &held.environment,
-        &held.site().release_name(),
-        found.present.as_ref(),
-    )
-    .await?;
+    let baseline = if held.site().idle().is_some() {
+        tracked::baseline(tools, &held.environment, found.original.as_ref()).await?
+    } else {
+        let release = held.site().release_name();
+        baseline(tools, &held.environment, &release, found.present.as_ref()).await?
+    };
     let target = table.put_bundle(&found.target).await?;
     let mut environment = table
         .environment(&held.environment.service, &held.environment.name)
@@ -104,49 +109,123 @@ pub(crate) async fn look<'t>(
 ) -> Result<Prepared<'t>, Failure> {
     let workload = site.workload()?;
     let place = Place::connect(tools, site.spec, LOOKING).await?;
-    let name = site.release_name();
+    let name = site.helm_release();
     let revisions = place.revisions(&name).await?;
     if let Some(why) = others(&revisions, above(site)) {
         return Err(Failure::transient(why));
     }
     let secrets = sluice_secrets::current(&tools.secrets, &site.spec.secret_values).await?;
     let archive = archive(tools, site, workload, release).await?;
-    let mut bundle = bundle(site, workload, release, &secrets, archive);
+    let bundle = bundle(site, workload, release, &secrets, archive);
     let present = present(&revisions).cloned();
+    let asking = Asking {
+        tools,
+        place: &place,
+        site,
+        release,
+        secrets: &secrets,
+        at_most,
+    };
+    let asked = async {
+        match site.idle() {
+            Some(idle) => tracked::ask(&asking, workload, bundle, idle).await,
+            None => asking.in_place(bundle).await,
+        }
+    };
     // Side by side: helm is a process of its own, and drift is asked of the API server.
-    let (rendered, drift) = tokio::try_join!(
-        render(tools, &place, &bundle, &secrets, &site.spec.namespace, at_most),
-        drift(tools, &place, site, present.as_ref())
-    )?;
-    bundle.chart.name.clone_from(&rendered.chart.metadata.name);
-    bundle.chart.version.clone_from(&rendered.chart.metadata.version);
-    let refused = |fault: sluice_domain::helm::ManifestFault| Failure::refused(fault.to_string());
-    let objects = documents(&rendered.manifest).map_err(refused)?;
-    let deployments = workloads(&objects, Some(&release.image())).map_err(refused)?;
+    let (told, drift) = tokio::try_join!(asked, drift(tools, &place, site, present.as_ref()))?;
     Ok(Prepared {
-        place,
-        secrets,
-        hooks: rendered
+        hooks: told
             .hooks
             .into_iter()
             .map(|hook| (hook.name, hook.events))
             .collect(),
-        target: Bundle {
-            release: Some(release.number),
-            digest: Some(release.digest.clone()),
-            children: release.children.clone(),
-            deployments,
-            objects: Vec::new(),
-            config_maps: Vec::new(),
-            helm: Some(bundle),
-        },
-        objects: objects
+        target: told.target,
+        objects: told
+            .objects
             .iter()
             .map(|object| owned(object, &name, &site.spec.namespace))
             .collect(),
+        original: told.original,
+        place,
+        secrets,
         present,
         drift,
     })
+}
+
+/// What helm is asked with.
+pub(crate) struct Asking<'a> {
+    /// What this function works with.
+    pub tools: &'a Tools,
+    /// The namespace, as helm sees it.
+    pub place: &'a Place<'a>,
+    /// Where helm would work.
+    pub site: &'a Site<'a>,
+    /// What is promoted.
+    pub release: &'a Release,
+    /// The secrets that helm is given.
+    pub secrets: &'a Secrets,
+    /// How long one run of helm may take.
+    pub at_most: Duration,
+}
+
+/// What helm answered.
+pub(crate) struct Answered {
+    /// The release as it would run.
+    pub target: Bundle,
+    /// The objects that would be there.
+    pub objects: Vec<Value>,
+    /// The hooks that would run.
+    pub hooks: Vec<RenderedHook>,
+    /// On tracks: what was there before them and has the traffic.
+    pub original: Option<Bundle>,
+}
+
+impl Asking<'_> {
+    async fn in_place(&self, mut bundle: HelmBundle) -> Result<Answered, Failure> {
+        let release = self.release;
+        let rendered = self.render(&bundle).await?;
+        bundle.chart = rendered.chart_of(bundle.chart);
+        let objects = self.objects(&rendered)?;
+        let deployments = workloads(&objects, Some(&release.image()));
+        Ok(Answered {
+            hooks: rendered.hooks,
+            target: Bundle {
+                release: Some(release.number),
+                digest: Some(release.digest.clone()),
+                children: release.children.clone(),
+                deployments: deployments.map_err(|fault| Failure::refused(fault.to_string()))?,
+                objects: Vec::new(),
+                config_maps: Vec::new(),
+                helm: Some(bundle),
+            },
+            objects,
+            original: None,
+        })
+    }
+
+    /// What helm would do with a bundle.
+    pub(crate) async fn render(&self, bundle: &HelmBundle) -> Result<Rendered, Failure> {
+        let namespace = &self.site.spec.namespace;
+        render(
+            self.tools,
+            self.place,
+            bundle,
+            self.secrets,
+            namespace,
+            self.at_most,
+        )
+        .await
+    }
+
+    /// The objects that it rendered; refused where the release's image is in none of them.
+    pub(crate) fn objects(&self, rendered: &Rendered) -> Result<Vec<Value>, Failure> {
+        let refused = |fault: sluice_domain::helm::ManifestFault| Failure::refused(fault.to_string());
+        let objects = documents(&rendered.manifest).map_err(refused)?;
+        workloads(&objects, Some(&self.release.image())).map_err(refused)?;
+        Ok(objects)
+    }
 }
 
 /// Where helm would work, and by what pipeline version.
@@ -175,7 +254,23 @@ impl Held {
 }
 
 impl Site<'_> {
-    /// The name of the Helm release.
+    /// The track that a release comes to; none where it comes in place.
+    pub(crate) fn idle(&self) -> Option<Track> {
+        let tracks = self.environment.tracks.as_ref();
+        let comes = self.environment.comes_to_a_track(self.spec);
+        comes.then(|| tracks.map_or(Track::Blue, Tracks::idle))
+    }
+
+    /// The name of the Helm release that is written: on tracks, that of the idle one.
+    pub(crate) fn helm_release(&self) -> String {
+        let name = self.release_name();
+        match self.idle() {
+            Some(track) => track.of(&name),
+            None => name,
+        }
+    }
+
+    /// The name of the Helm release, without a track.
     pub(crate) fn release_name(&self) -> String {
         let said = match &self.pipeline.workload {
             Workload::Helm(helm) => helm.release.clone(),
@@ -196,7 +291,7 @@ impl Site<'_> {
 
 /// Somebody else's helm that is at work is waited for: it writes the same objects.
 async fn busy(place: &Place<'_>, site: &Site<'_>) -> Result<Option<String>, Failure> {
-    let revisions = place.revisions(&site.release_name()).await?;
+    let revisions = place.revisions(&site.helm_release()).await?;
     Ok(others(&revisions, above(site)))
 }
 
@@ -215,6 +310,11 @@ fn bundle(
     let packaged = site.package.environments.get(&site.spec.name);
     let mut values = packaged.map(|package| package.values.clone()).unwrap_or_default();
     values.push(own_values(&workload.image, release).to_string());
+    let replicas = match (site.idle(), workload.replicas.as_slice()) {
+        (None, _) => Vec::new(),
+        (Some(_), []) => vec![REPLICA_COUNT.to_owned()],
+        (Some(_), said) => said.to_vec(),
+    };
     HelmBundle {
         release: site.release_name(),
         chart: ChartRef {
@@ -226,21 +326,34 @@ fn bundle(
         secret_values: secrets.versions.clone(),
         revision: None,
         content: None,
+        tracks: BTreeMap::new(),
+        replicas,
     }
 }
 
 /// The part of helm's JSON that is looked at.
 #[derive(Deserialize)]
-struct Rendered {
+pub(crate) struct Rendered {
     #[serde(default)]
     manifest: String,
     chart: RenderedChart,
     #[serde(default)]
-    hooks: Vec<RenderedHook>,
+    pub(crate) hooks: Vec<RenderedHook>,
+}
+
+impl Rendered {
+    /// The chart as it says of itself.
+    pub(crate) fn chart_of(&self, chart: ChartRef) -> ChartRef {
+        ChartRef {
+            name: self.chart.metadata.name.clone(),
+            version: self.chart.metadata.version.clone(),
+            ..chart
+        }
+    }
 }
 
 #[derive(Deserialize)]
-struct RenderedHook {
+pub(crate) struct RenderedHook {
     name: String,
     #[serde(default)]
     events: Vec<String>,
@@ -303,6 +416,17 @@ async fn drift(
     let Some(live) = &live.helm else {
         return Ok(Vec::new());
     };
+    let on_tracks = site.idle().is_some();
+    let found = if on_tracks {
+        // What is to come is compared with nothing: it is what has the traffic that others may have changed.
+        let track = site.environment.tracks.as_ref().and_then(|tracks| tracks.live);
+        let own = track.and_then(|track| live.tracks.get(&track));
+        let name = own.map_or(&live.release, |own| &own.release);
+        sluice_domain::helm::present(&place.revisions(name).await?).cloned()
+    } else {
+        present.cloned()
+    };
+    let present = found.as_ref();
     let mut drift: Vec<String> = is_drift(Some(live), present).into_iter().collect();
     let Some(present) = present else { return Ok(drift) };
     let objects = documents(&present.manifest).map_err(|fault| Failure::refused(fault.to_string()))?;
@@ -310,7 +434,11 @@ async fn drift(
         .iter()
         .map(|object| owned(object, &present.name, &site.spec.namespace))
         .collect();
-    let differences = place.namespace.differences(&objects, &[], HELM).await?;
+    let mut differences = place.namespace.differences(&objects, &[], HELM).await?;
+    if on_tracks {
+        differences.iter_mut().for_each(tracked::without_sizes);
+        differences.retain(|one| one.change != Change::Change || !one.fields.is_empty());
+    }
     drift.extend(
         differences
             .iter()
@@ -319,6 +447,9 @@ async fn drift(
     );
     Ok(drift)
 }
+
+/// The value that a chart of `helm create` says its number of pods with.
+const REPLICA_COUNT: &str = "replicaCount";
 
 /// Helm's name among the managers of fields (Helm 4, `pkg/kube/client.go`: the program's own name).
 pub(crate) const HELM: &str = "helm";
@@ -389,6 +520,8 @@ async fn baseline(
             secret_values: Vec::new(),
             revision: Some(present.revision),
             content: Some(content),
+            tracks: BTreeMap::new(),
+            replicas: Vec::new(),
         }),
     };
     Ok(Baseline::Bundle {

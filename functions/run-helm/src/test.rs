@@ -45,7 +45,7 @@ pub(crate) async fn test(
 async fn run_tests(tools: &Tools, held: &Held, limit: Duration) -> Result<(Verdict, String), Failure> {
     let fence = held.environment.helm.as_ref().map(|run| run.fence);
     let fence = fence.ok_or_else(|| Failure::internal("helm tests what it has not written"))?;
-    let release = bundle(tools, held).await?.release;
+    let release = release(bundle(tools, held).await?, held);
     let place = Place::connect(tools, &held.spec, &writing(fence)).await?;
     let files = place.files().await?;
     let arguments = [
@@ -88,6 +88,13 @@ async fn jobs(place: &Place<'_>, release: &str) -> Result<String, Failure> {
         said += &place.namespace.job_logs(&test.name, READ).await?;
     }
     Ok(said)
+}
+
+/// The Helm release that is tested: that of the track, where it is on one.
+fn release(bundle: HelmBundle, held: &Held) -> String {
+    let track = held.rollout.traffic.as_ref().and_then(|traffic| traffic.to);
+    let own = track.and_then(|track| bundle.tracks.get(&track));
+    own.map_or(bundle.release, |own| own.release.clone())
 }
 
 async fn bundle(tools: &Tools, held: &Held) -> Result<HelmBundle, Failure> {

@@ -1,34 +1,47 @@
 //! Finds what was lost: pushes without an event, promotions without an execution, executions that ended without saying
-//! so. Everything it does, another function does too; it only makes sure that it is done.
+//! so, alarms without an event, watches that are over, pods that were lost in a bake. Everything it does, another function does
+//! too; it only makes sure that it is done.
 
+use crate::cooling::cool;
+use crate::easing::ease;
 use crate::heard::{Heard, heard};
+use crate::pods;
 use crate::repair::mend;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use sluice_cluster::Clusters;
 use sluice_domain::ids::ServiceName;
 use sluice_domain::service::Meta;
 use sluice_lambda::Failure;
 use sluice_rollback_call::RollBack;
 use sluice_transitions::{Backends, record_image};
+use sluice_watching::Watching;
 use std::collections::BTreeSet;
 
 /// How many services are listed at a time.
 const PAGE: usize = 100;
 
+/// What a sweep reaches.
+pub struct Sweeper {
+    /// Table, state machines, images.
+    pub backends: Backends,
+    /// The function that puts releases back.
+    pub roll_back: RollBack,
+    /// What alarms do.
+    pub watching: Watching,
+    /// The clusters, where tracks are cooled.
+    pub clusters: Clusters,
+}
+
 /// Sweeps one service or all of them. A service that cannot be swept does not keep the others from it; the first
 /// failure is raised at the end.
-pub async fn handle(
-    backends: &Backends,
-    roll_back: &RollBack,
-    event: Value,
-    now: Timestamp,
-) -> Result<Value, Failure> {
+pub async fn handle(sweeper: &Sweeper, event: Value, now: Timestamp) -> Result<Value, Failure> {
     let mut done = Vec::new();
     let mut failed = None;
     let mut services = Services::of(heard(&event));
-    while let Some(page) = services.next(backends).await? {
+    while let Some(page) = services.next(&sweeper.backends).await? {
         for service in page {
-            match sweep(backends, roll_back, &service, now).await {
+            match sweep(sweeper, &service, now).await {
                 Ok(mut found) => done.append(&mut found),
                 Err(failure) => {
                     tracing::error!(%service, %failure, "a service was not swept");
@@ -73,12 +86,13 @@ impl Services {
     }
 }
 
-async fn sweep(
-    backends: &Backends,
-    roll_back: &RollBack,
-    service: &ServiceName,
-    now: Timestamp,
-) -> Result<Vec<String>, Failure> {
+async fn sweep(sweeper: &Sweeper, service: &ServiceName, now: Timestamp) -> Result<Vec<String>, Failure> {
+    let Sweeper {
+        backends,
+        roll_back,
+        watching,
+        clusters,
+    } = sweeper;
     let Some(overview) = backends.table.overview(service).await? else {
         return Ok(Vec::new());
     };
@@ -92,10 +106,26 @@ async fn sweep(
         false => backends.table.overview(service).await?,
     };
     let Some(overview) = overview else { return Ok(done) };
+    // What cannot be mended in one environment keeps no alarm from being looked at.
+    let mut failed = None;
     for environment in &overview.environments {
-        done.append(&mut mend(backends, roll_back, environment, now).await?);
+        let mended = mend(backends, roll_back, environment, now).await;
+        let looked = watching.look_after(environment, now).await;
+        let lost = pods::look_after(backends, clusters, environment).await;
+        let cooled = cool(backends, clusters, environment, now).await;
+        let eased = ease(backends, clusters, environment, now).await;
+        let others =
+            [looked, lost, cooled, eased].map(|said| said.map(|said| said.into_iter().collect::<Vec<_>>()));
+        for found in [mended].into_iter().chain(others) {
+            match found {
+                Ok(found) => done.extend(found),
+                Err(failure) => {
+                    failed.get_or_insert(failure);
+                }
+            }
+        }
     }
-    Ok(done)
+    failed.map_or(Ok(done), Err)
 }
 
 /// Images pushed since the service's first `apply` that are no release: their event never came.

@@ -1,13 +1,20 @@
 //! Finds what was lost.
 
+mod cooling;
+mod easing;
 mod handler;
 mod heard;
+mod pods;
 mod repair;
 
+use handler::Sweeper;
 use serde_json::Value;
+use sluice_alarms::Alarms;
+use sluice_cluster::Clusters;
 use sluice_lambda::{Invocation, RuntimeError, logs, now, run, settings};
 use sluice_rollback_call::RollBack;
 use sluice_transitions::Backends;
+use sluice_watching::Watching;
 
 #[tokio::main]
 async fn main() -> Result<(), RuntimeError> {
@@ -19,6 +26,12 @@ async fn main() -> Result<(), RuntimeError> {
         function,
         backends.table.clone(),
     );
-    let (backends, roll_back) = (&backends, &roll_back);
-    run(move |event: Invocation<Value>| handler::handle(backends, roll_back, event.payload, now())).await
+    let watching = Watching::new(backends.clone(), Alarms::new(&config), roll_back.clone());
+    let sweeper = &Sweeper {
+        backends,
+        roll_back,
+        watching,
+        clusters: Clusters::new(&config),
+    };
+    run(move |event: Invocation<Value>| handler::handle(sweeper, event.payload, now())).await
 }

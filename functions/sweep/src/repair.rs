@@ -165,6 +165,7 @@ async fn call(
         reason: Some(why),
         by: "sluice".to_owned(),
         restore,
+        undoes: None,
         expires: now.as_second().saturating_add(REQUEST_KEPT),
     };
     let owner = |environment: &Environment| environment.under_way().map(|rollout| rollout.owner.clone());

@@ -18,6 +18,7 @@ PEOPLE = ("ana", "ben", "carl")
 GROUPS = {
     "AdvanceRolloutRoleArn": "sluice:deployers",
     "RollBackRoleArn": "sluice:deployers",
+    "SweepRoleArn": "sluice:deployers",
     "RunHelmRoleArn": "sluice:deployers",
     "RunCheckRoleArn": "sluice:deployers",
     "HelmRoleArn": "sluice:helm",

@@ -2,13 +2,16 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{GroupVersionKind, ObjectMeta};
+use kube::runtime::wait::{await_condition, conditions};
 use kube::{Client, Config, ResourceExt, discovery};
 use serde_json::json;
 
@@ -18,6 +21,7 @@ use crate::environment::Cluster;
 pub const MANAGED: &str = "sluice.dev/managed";
 
 const FIELD_MANAGER: &str = "sluice-local";
+const SERVED_WITHIN: Duration = Duration::from_secs(30);
 
 impl Cluster {
     /// A client with all rights, straight to the API server.
@@ -135,6 +139,31 @@ pub async fn apply_folder(client: &Client, folder: &Path, namespaces: &[String])
             .with_context(|| format!("applying {}", file.display()))?;
     }
     Ok(())
+}
+
+/// Waits until the API server serves every definition of these names.
+pub async fn wait_until_served(client: &Client, names: &[String]) -> Result<()> {
+    let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
+    for name in names {
+        let served = await_condition(definitions.clone(), name, conditions::is_crd_established());
+        tokio::time::timeout(SERVED_WITHIN, served)
+            .await
+            .with_context(|| format!("the definition {name} is not served"))??;
+    }
+    Ok(())
+}
+
+/// Applies every definition of a folder and waits until they are served.
+pub async fn define(client: &Client, folder: &Path) -> Result<()> {
+    apply_folder(client, folder, &[]).await?;
+    let mut names = Vec::new();
+    for definition in Api::<CustomResourceDefinition>::all(client.clone())
+        .list_metadata(&Default::default())
+        .await?
+    {
+        names.push(definition.name_any());
+    }
+    wait_until_served(client, &names).await
 }
 
 /// Opts namespaces in as people do it: with the folder's `namespace.yaml.example`.

@@ -32,6 +32,8 @@ pub struct Environment {
     pub region: String,
     /// Clusters by order of promotion.
     pub clusters: Vec<Cluster>,
+    /// `http://127.0.0.1:<port>` of the etcd that holds all clusters; [`crate::etcd::Etcd`] reads it.
+    pub etcd: String,
     /// The environment's folder.
     pub dir: PathBuf,
     /// Holds `<request id>.json` = {pid, function, event} for each invocation in flight.

@@ -2,15 +2,18 @@
 //!
 //! [`Environment::load`] finds the environment that `sluice-local up` or `sluice-local run` started; [`image`] makes
 //! and pushes images, [`cluster`] is the administrator of a cluster, [`faults`] holds, delays and fails the calls of
-//! Sluice's functions, [`invocations`] lists and kills what runs, [`https`] is a vendor's endpoint.
+//! Sluice's functions, [`invocations`] lists and kills what runs, [`etcd`] is a cluster's whole
+//! history, [`https`] is a vendor's endpoint.
 //! README.md beside this crate says what is real, what is emulated and what is simulated.
 
 pub mod cluster;
 pub mod environment;
+pub mod etcd;
 pub mod faults;
 pub mod https;
 pub mod image;
 pub mod invocations;
+pub mod routing;
 
 #[doc(hidden)]
 pub mod aws;
@@ -18,6 +21,10 @@ pub mod aws;
 pub mod control_plane;
 #[doc(hidden)]
 pub mod deploy;
+#[doc(hidden)]
+pub mod doubles;
+#[doc(hidden)]
+pub mod furnish;
 #[doc(hidden)]
 pub mod node;
 #[doc(hidden)]

@@ -39,6 +39,9 @@ enum Subcommands {
         /// Print only helm's path
         #[arg(long, conflicts_with_all = ["sam_bin", "aws_python"])]
         helm: bool,
+        /// Print only kubectl's path; nothing else needs it, so it is built when this asks for it
+        #[arg(long, conflicts_with_all = ["sam_bin", "aws_python", "helm"])]
+        kubectl: bool,
     },
     /// Start an environment and leave it running
     Up(What),
@@ -133,6 +136,7 @@ async fn work(command: Subcommands) -> Result<ExitCode> {
             sam_bin,
             aws_python,
             helm,
+            kubectl,
         } => {
             let ready = tools::ready().await?;
             if sam_bin {
@@ -143,6 +147,9 @@ async fn work(command: Subcommands) -> Result<ExitCode> {
             }
             if helm {
                 println!("{}", ready.helm.display());
+            }
+            if kubectl {
+                println!("{}", tools::kubectl::binary().await?.display());
             }
             Ok(ExitCode::SUCCESS)
         }

@@ -15,9 +15,9 @@ use crate::control_plane::{ControlPlane, Etcd};
 use crate::deploy::{self, Deployer};
 use crate::environment::{Cluster, Environment, Sluice};
 use crate::faults::{control, proxy};
+use crate::furnish::furnish;
 use crate::https::Vendors;
 use crate::tools::Tools;
-use crate::{cluster, node, places};
 
 /// Clusters and their namespaces, by order of promotion.
 const CLUSTERS: [(&str, &[&str]); 2] = [
@@ -110,17 +110,31 @@ pub async fn start(options: &Options, tools: &Tools) -> Result<Running> {
     etcd.check()?;
 
     let mut clusters = Vec::new();
-    for (index, (plane, (_, namespaces))) in planes.iter().zip(CLUSTERS).enumerate() {
-        let (listener, front) = listen("https").await?;
-        let proxy = proxy::Proxy::kubernetes(
+    for (plane, (_, namespaces)) in planes.iter().zip(CLUSTERS) {
+        let (listener, proxy) = listen("https").await?;
+        let serving = proxy::Proxy::kubernetes(
             shared.clone(),
             &plane.name,
             &plane.endpoint,
             &plane.ca,
             &plane.front,
         )?;
-        tasks.spawn(proxy.serve(listener));
-        clusters.push(furnish(plane, front, namespaces, index, &aws.endpoint, &mut tasks).await?);
+        tasks.spawn(serving.serve(listener));
+        clusters.push(Cluster {
+            name: plane.name.clone(),
+            endpoint: plane.endpoint.clone(),
+            proxy,
+            kubeconfig: plane.kubeconfig.clone(),
+            namespaces: namespaces.iter().map(|&name| name.to_owned()).collect(),
+        });
+    }
+    let furnishing = planes
+        .iter()
+        .zip(&clusters)
+        .map(|(plane, cluster)| furnish(plane, &cluster.namespaces, &tools.definitions));
+    let furnished = futures::future::try_join_all(furnishing).await?;
+    for (index, one) in furnished.into_iter().enumerate() {
+        one.play(&aws.endpoint, index, &mut tasks)?;
     }
     let fronts: Vec<_> = planes
         .iter()
@@ -138,6 +152,7 @@ pub async fn start(options: &Options, tools: &Tools) -> Result<Running> {
         account: ACCOUNT.into(),
         region: REGION.into(),
         clusters,
+        etcd: etcd.url().to_owned(),
         dir: options.dir.clone(),
         invocations: records.invocations,
         permissions_log: records.permissions,
@@ -177,36 +192,6 @@ async fn account(deployer: &Deployer, with_sluice: bool, clock: &Clock) -> Resul
     let sluice = deployer.deploy().await?;
     clock.say("Sluice is deployed");
     Ok(Some(sluice))
-}
-
-/// Namespaces, RBAC and policies of `infra/cluster`, and the simulated node of one cluster.
-async fn furnish(
-    plane: &ControlPlane,
-    proxy: String,
-    namespaces: &[&str],
-    index: usize,
-    registry: &str,
-    tasks: &mut JoinSet<Result<()>>,
-) -> Result<Cluster> {
-    let names: Vec<String> = namespaces.iter().map(|&name| name.to_owned()).collect();
-    let client = cluster::admin(&plane.kubeconfig).await?;
-    cluster::ensure_namespaces(&client, &names).await?;
-    let folder = places::project().join("infra/cluster");
-    cluster::apply_folder(&client, &folder, &names).await?;
-    cluster::opt_in(&client, &folder, &names).await?;
-    let (registry, index) = (registry.to_owned(), u8::try_from(index)?);
-    tasks.spawn(async move {
-        node::run(client, &registry, index)
-            .await
-            .context("the simulated node")
-    });
-    Ok(Cluster {
-        name: plane.name.clone(),
-        endpoint: plane.endpoint.clone(),
-        proxy,
-        kubeconfig: plane.kubeconfig.clone(),
-        namespaces: names,
-    })
 }
 
 impl Running {

@@ -1,6 +1,12 @@
-//! What a failed call to AWS means, for every adapter alike.
+//! What every adapter to AWS needs alike: what a failed call means, and being in an environment's own account and region.
 //!
 //! The SDK repeats a call by itself a few times; what arrives here has outlived that.
+
+mod clients;
+mod place;
+
+pub use clients::Clients;
+pub use place::{AssumeError, AwsPlace};
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;

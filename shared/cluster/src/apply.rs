@@ -3,6 +3,7 @@
 use crate::error::ClusterError;
 use crate::namespace::Namespace;
 use futures::future::try_join_all;
+use serde_json::Value;
 use sluice_domain::bundle::{Bundle, WorkloadKind};
 use sluice_domain::ids::Fence;
 use sluice_domain::workload::WorkloadRef;
@@ -41,6 +42,12 @@ impl Namespace {
             applied.note(format!("Deployment {}", deployment.name), written);
         }
         Ok(applied)
+    }
+
+    /// Writes one object that is no Deployment under a fence, as [`Namespace::apply`] does.
+    pub async fn apply_one(&self, object: &Value, fence: Fence) -> Result<(), ClusterError> {
+        self.check_fence(fence)?;
+        self.apply_object(object, fence).await.map(drop)
     }
 
     fn check_kinds(&self, bundle: &Bundle) -> Result<(), ClusterError> {

@@ -5,13 +5,13 @@ use crate::error::{ClusterError, Source};
 use crate::namespace::Namespace;
 use crate::token;
 use aws_config::SdkConfig;
-use aws_config::identity::IdentityCache;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::ProvideCredentials;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
+use sluice_aws::AwsPlace;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -163,23 +163,13 @@ impl Clusters {
 
     /// Our configuration, in the cluster's region and as the role that may reach it.
     async fn config_for(&self, session: &Session) -> Result<SdkConfig, ClusterError> {
-        let address = &session.address;
-        let mut builder = self.config.to_builder();
-        if let Some(region) = &address.region {
-            builder = builder.region(aws_config::Region::new(region.clone()));
-        }
-        let config = builder.build();
-        let Some(role) = &address.role else {
-            return Ok(config);
-        };
-        let credentials = assume(&config, role, &session.name).await?;
-        let shared = aws_credential_types::provider::SharedCredentialsProvider::new(credentials);
-        // Nothing to cache: these credentials are asked for twice, and replaced with the client.
-        Ok(config
-            .to_builder()
-            .credentials_provider(shared)
-            .identity_cache(IdentityCache::no_cache())
-            .build())
+        let ClusterAddress { region, role, .. } = session.address.clone();
+        let place = AwsPlace { region, role };
+        let (config, _) = place
+            .config(&self.config, &session.name)
+            .await
+            .map_err(ClusterError::from_assume)?;
+        Ok(config)
     }
 }
 
@@ -226,33 +216,6 @@ fn usable_until(now: SystemTime, credentials_end: Option<SystemTime>) -> SystemT
     credentials_end
         .and_then(|end| end.checked_sub(MARGIN))
         .map_or(kept, |end| kept.min(end))
-}
-
-async fn assume(config: &SdkConfig, role: &str, session: &str) -> Result<Credentials, ClusterError> {
-    let what = format!("role {role}");
-    let call = aws_sdk_sts::Client::new(config)
-        .assume_role()
-        .role_arn(role)
-        .role_session_name(session);
-    let answer = call
-        .send()
-        .await
-        .map_err(|error| ClusterError::from_aws(&what, error))?;
-    let Some(found) = answer.credentials else {
-        return Err(ClusterError::Invalid {
-            object: what,
-            message: "STS answered without credentials".to_owned(),
-        });
-    };
-    let end = SystemTime::try_from(*found.expiration()).ok();
-    let (id, secret, session) = (found.access_key_id, found.secret_access_key, found.session_token);
-    Ok(Credentials::new(
-        id,
-        secret,
-        Some(session),
-        end,
-        "sluice-assume-role",
-    ))
 }
 
 async fn credentials_of(config: &SdkConfig, cluster: &str) -> Result<Credentials, ClusterError> {

@@ -2,8 +2,9 @@
 
 use aws_sdk_eks::error::{ProvideErrorMetadata, SdkError};
 use kube::core::Status;
-use sluice_aws::Trouble;
+use sluice_aws::{AssumeError, Trouble};
 use sluice_domain::ids::Fence;
+use sluice_domain::router::RouterFault;
 use std::error::Error;
 
 /// A failure's own error.
@@ -92,6 +93,15 @@ pub enum ClusterError {
         /// What to do about it.
         next: String,
     },
+    /// A router's object is not one whose weights can be written.
+    #[error("{object} cannot share traffic between tracks")]
+    Router {
+        /// The object.
+        object: String,
+        /// Why.
+        #[source]
+        source: Box<RouterFault>,
+    },
     /// The write was accepted, and what came back is not what was written.
     #[error("{object} was written, but reads differently: {message}; look for a webhook that changes it")]
     Altered {
@@ -115,6 +125,7 @@ impl ClusterError {
             | Self::Preempted { .. }
             | Self::Invalid { .. }
             | Self::Missing { .. }
+            | Self::Router { .. }
             | Self::Altered { .. } => false,
         }
     }
@@ -164,6 +175,17 @@ impl ClusterError {
             // 410: what a list or watch continues from is gone; begun anew, it works.
             408 | 410 | 500.. => Self::Unavailable { place, message },
             _ => Self::Invalid { object, message },
+        }
+    }
+
+    /// The error of a role that is assumed to reach a cluster.
+    pub(crate) fn from_assume(error: AssumeError) -> Self {
+        match error {
+            AssumeError::Failed { role, source } => Self::from_aws(&format!("role {role}"), *source),
+            AssumeError::Empty { role } => Self::Invalid {
+                object: format!("role {role}"),
+                message: "STS answered without credentials".to_owned(),
+            },
         }
     }
 

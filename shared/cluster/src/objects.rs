@@ -11,7 +11,7 @@ use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject};
 use serde_json::{Value, json};
 use sluice_domain::ids::Fence;
-use sluice_domain::plan::FENCE_ANNOTATION;
+use sluice_domain::plan::{FENCE_ANNOTATION, without_server_fields};
 
 /// An object of a package: what it is called, and where it lives.
 struct Named<'o> {
@@ -40,6 +40,14 @@ impl Namespace {
             }
         }
         Ok(found)
+    }
+
+    /// A Service as it is in the cluster, without what the API server adds; nothing where none is named, or none is there.
+    pub async fn named_service(&self, name: Option<&str>) -> Result<Vec<Value>, ClusterError> {
+        let Some(name) = name else { return Ok(Vec::new()) };
+        let asked = serde_json::json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}});
+        let found = self.objects(&[asked]).await?;
+        Ok(found.iter().map(without_server_fields).collect())
     }
 
     /// Applies an object server-side, unless this decision has: its name, and whether this call wrote it. Fields that it

@@ -1,5 +1,6 @@
 //! One pod, as its status says. Pure.
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod, PodStatus};
 use sluice_domain::workload::{ObservedPod, PodProblem};
 use std::collections::BTreeMap;
@@ -27,7 +28,9 @@ pub(crate) fn observed_pod(pod: &Pod, current: bool) -> ObservedPod {
             .phase
             .as_deref()
             .is_some_and(|phase| ["Succeeded", "Failed"].contains(&phase)),
-        ready: condition(status, "Ready").is_some_and(|(state, _, _)| state == "True"),
+        ready: ready_since(status).is_some(),
+        created_at: pod.metadata.creation_timestamp.as_ref().map(|time| time.0),
+        ready_at: ready_since(status).flatten(),
         images: spec_images(pod),
         image_ids: containers(status)
             .filter(|c| !c.image_id.is_empty())
@@ -54,6 +57,13 @@ fn spec_images(pod: &Pod) -> BTreeMap<String, String> {
     containers
         .filter_map(|container| Some((container.name.clone(), container.image.clone()?)))
         .collect()
+}
+
+/// Since when it is ready, as far as that is said; the outer none: it is not.
+fn ready_since(status: &PodStatus) -> Option<Option<Timestamp>> {
+    let mut conditions = status.conditions.iter().flatten();
+    let ready = conditions.find(|one| one.type_ == "Ready" && one.status == "True")?;
+    Some(ready.last_transition_time.as_ref().map(|time| time.0))
 }
 
 /// State, reason and message of a condition.

@@ -3,6 +3,13 @@
 //! One POST of a [`Request`] as JSON to the Function URL, signed with SigV4 (service `lambda`). The answer is an
 //! [`Answer`] with status 200, or a [`Refusal`] with the status of its [`RefusalKind`].
 
+mod traffic;
+
+pub use traffic::{
+    AlarmStatus, TrackState, TrackStatus, TrafficStatus, WatchStatus, alarms, tracks, traffic, watch,
+};
+
+use crate::budget::Budgets;
 use crate::check::Stage;
 use crate::difference::Difference;
 use crate::environment::{Hold, Phase};
@@ -66,6 +73,35 @@ pub enum Request {
         /// The release; the newest one verified in the environment before, when absent.
         #[serde(default)]
         release: Option<ReleaseNumber>,
+        /// All traffic now for the release that is being rolled out, which must be named with a reason.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        full: bool,
+        /// Alarms that do not stop it as long as they stay as they were; with a reason.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        despite: Vec<String>,
+        /// Why.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Keeps the rollout on tracks that is under way at its weight, until it is resumed.
+    Pause {
+        /// The service.
+        service: ServiceName,
+        /// The environment.
+        environment: EnvironmentName,
+        /// Why.
+        #[serde(default)]
+        reason: Option<String>,
+    },
+    /// Lets a paused rollout go on.
+    Resume {
+        /// The service.
+        service: ServiceName,
+        /// The environment.
+        environment: EnvironmentName,
+        /// Why.
+        #[serde(default)]
+        reason: Option<String>,
     },
     /// Says yes to the promotion that waits for approval.
     Approve {
@@ -236,8 +272,8 @@ pub enum Answer {
         /// Whether there are older ones.
         more: bool,
     },
-    /// To `promote`, `approve`, `reject`, `abort`, `hold`, `unhold`, `quarantine`, `unquarantine`, `answer`, `retry`,
-    /// `remove`.
+    /// To `promote`, `pause`, `resume`, `approve`, `reject`, `abort`, `hold`, `unhold`, `quarantine`, `unquarantine`,
+    /// `answer`, `retry`, `remove`.
     Done {
         /// What happened, in a sentence.
         message: String,
@@ -330,6 +366,15 @@ pub struct EnvironmentStatus {
     /// The last run of each check of what is being done, or was done last, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckStatus>,
+    /// Its tracks, where it has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tracks: Vec<TrackStatus>,
+    /// The live release is watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<WatchStatus>,
+    /// The alarms of what is being rolled out, else of what is watched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<AlarmStatus>,
 }
 
 /// The last run of a check.
@@ -405,7 +450,10 @@ pub struct Activity {
     pub execution: ExecutionName,
     /// Why it restores, is held or is stuck, or what it waits for.
     pub reason: Option<String>,
-    /// Until when it waits for a person, because a check gave no answer.
+    /// Of a rollout on tracks: how far its traffic is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<TrafficStatus>,
+    /// Until when it waits for a person, because a check or the alarms gave no answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_until: Option<Timestamp>,
 }
@@ -575,6 +623,18 @@ pub struct Plan {
     /// The least time in which the pods of what a rollback brings back can be replaced; none where nothing says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback_at_least: Option<Seconds>,
+    /// How long a rollback may take at worst, part by part, from what is known before the promotion.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollback: Option<Budgets>,
+    /// Whether there is anything that a rollback would bring back.
+    #[serde(default)]
+    pub rollback_target: bool,
+    /// Of the first promotion on tracks beside a workload that is there: what becomes of that, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub adoption: Vec<String>,
+    /// Of a promotion on tracks: what each step does, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<String>,
     /// What stands in the way of the promotion, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gates: Vec<String>,

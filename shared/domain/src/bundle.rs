@@ -2,6 +2,7 @@
 
 use crate::canonical::{canonical_json, sha256_hex};
 use crate::ids::{Digest, Hash, ReleaseNumber};
+use crate::tracks::Track;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -49,6 +50,32 @@ pub struct HelmBundle {
     /// SHA-256 of the revision's manifest and values: what is still that revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Hash>,
+    /// On tracks: what the chart renders for each of them. `release` is then the name without a track.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tracks: BTreeMap<Track, HelmTrack>,
+    /// On tracks: the dotted paths of the values that take the number of pods.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicas: Vec<String>,
+}
+
+/// What a chart renders for one track: a Helm release of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HelmTrack {
+    /// The release's name: `mc-api-blue`.
+    pub release: String,
+    /// The text of the values that are the track's own: they come after all others.
+    pub values: String,
+    /// Its Deployments, in the order of the bundle's. Their manifests are empty: of helm's, Sluice writes the fence and the
+    /// number of pods.
+    pub deployments: Vec<WorkloadBundle>,
+    /// The Service that selects its pods and no others, with helm's marks.
+    pub service: Value,
+    /// The Deployments whose pods that Service selects, by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub behind: Vec<String>,
+    /// Its autoscalers: what they target, their least and their most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub autoscalers: Vec<Value>,
 }
 
 /// A chart of a bundle.
@@ -87,7 +114,7 @@ pub enum WorkloadKind {
 }
 
 /// One Deployment of a bundle.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WorkloadBundle {
     /// What it is; of a helm workload also others than Deployments.
     #[serde(default, skip_serializing_if = "is_deployment")]
@@ -174,10 +201,15 @@ impl Bundle {
         Ok((hash, json))
     }
 
+    /// Whether a chart was rendered for both tracks.
+    pub fn is_charted(&self) -> bool {
+        self.helm.as_ref().is_some_and(|helm| !helm.tracks.is_empty())
+    }
+
     /// The same bundle with no pods: what a failed first release is brought back to.
     pub fn scaled_to_zero(&self) -> Bundle {
         let mut zero = self.clone();
-        if zero.helm.is_some() {
+        if zero.helm.as_ref().is_some_and(|helm| helm.tracks.is_empty()) {
             // helm takes the whole release away.
             zero.deployments.clear();
         }

@@ -1,10 +1,11 @@
 //! Checks of an environment: what must pass before the cluster is written, and after every pod is on the release.
 
-use crate::environment::{Environment, Rollout};
+use crate::environment::{Environment, Phase, Rollout};
 use crate::ids::{Fence, Hash};
 use crate::ledger::{Event, Record};
-use crate::pipeline::{CheckAction, CheckSpec, EnvironmentSpec};
+use crate::pipeline::{CheckAction, CheckSpec, EnvironmentSpec, Strategy};
 use crate::rollout::after;
+use crate::watch;
 use crate::workload::Verdict;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ pub const MOST_ATTEMPTS: u32 = 20;
 pub enum Stage {
     /// Before the cluster is written. One that fails starts nothing.
     Before,
+    /// On the idle track, before it gets any traffic. One that fails restores.
+    Preview,
     /// After every pod is on the release. One that fails restores.
     Verify,
 }
@@ -73,6 +76,10 @@ impl Stage {
     pub fn of(self, spec: &EnvironmentSpec) -> &[CheckSpec] {
         match self {
             Self::Before => &spec.before,
+            Self::Preview => match &spec.strategy {
+                Strategy::BlueGreen(blue_green) => &blue_green.preview,
+                Strategy::Rolling | Strategy::Canary(_) => &[],
+            },
             Self::Verify => &spec.verify,
         }
     }
@@ -82,6 +89,7 @@ impl std::fmt::Display for Stage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Before => "before",
+            Self::Preview => "preview",
             Self::Verify => "verify",
         })
     }
@@ -303,16 +311,21 @@ pub fn hold(
     let until = after(now, spec.hold_for);
     rollout.step = Some(step);
     rollout.held_until = Some(until);
+    rollout.asked_again = false;
     rollout.deadline = rollout.deadline.max(until.saturating_add(GRACE).unwrap_or(until));
     rollout.reason = Some(reason.to_owned());
     Some(record(rollout, Event::RolloutHeld, reason.to_owned()))
 }
 
-/// Why a person's wish to run the last check again is refused; none where it is granted, and recorded.
+/// Why a person's wish to run the last check again, or to have the alarms read again that gave no answer, is refused; none where it is granted, and recorded.
 pub fn ask_again(environment: &mut Environment, by: &str) -> Result<Record, String> {
     let Some(rollout) = environment.under_way().cloned() else {
-        return Err(format!("nothing is being done to {}", environment.name));
+        let again = watch::ask_again(environment, by);
+        return again.ok_or_else(|| format!("nothing is being done to {}", environment.name));
     };
+    if rollout.phase == Phase::Baking {
+        return alarms_again(environment, &rollout, by);
+    }
     let last = rollout.checks.last();
     let Some(run) = last.filter(|run| matches!(run.answer, Some(Verdict::Inconclusive(_)))) else {
         return Err(match last.filter(|run| run.answer.is_none()) {
@@ -336,6 +349,25 @@ pub fn ask_again(environment: &mut Environment, by: &str) -> Result<Record, Stri
         rollout.asked_again = true;
     }
     Ok(record)
+}
+
+/// No check runs in a bake: what holds it there is alarms that say nothing.
+fn alarms_again(environment: &mut Environment, rollout: &Rollout, by: &str) -> Result<Record, String> {
+    if rollout.held_until.is_none() {
+        return Err(format!("{} is not held", rollout.owner));
+    }
+    let what = "the alarms are read again";
+    let why = rollout.reason.as_ref();
+    let reason = why.map_or_else(|| what.to_owned(), |why| format!("{what}; before: {why}"));
+    if let Some(rollout) = environment.rollout.as_mut() {
+        rollout.held_until = None;
+        rollout.asked_again = true;
+        rollout.reason = None;
+    }
+    Ok(Record {
+        by: by.to_owned(),
+        ..record(rollout, Event::CheckAskedAgain, reason)
+    })
 }
 
 /// Whether a check is run by helm.

@@ -37,6 +37,8 @@ fn next(environment: &Environment, observed: &Observation, second: i64) -> Decis
         is_helm: false,
         helm: None,
         caught: None,
+        traffic: None,
+        alarms: None,
     };
     decide(facts, at(second))
 }

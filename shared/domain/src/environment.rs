@@ -1,14 +1,20 @@
 //! An environment's state: who holds it, what runs there, what is being done to it.
 
+use crate::alarm::Noted;
 use crate::bundle::Baseline;
 use crate::check::CheckRun;
 use crate::ids::{
     Digest, EnvironmentName, ExecutionName, Fence, Hash, PromotionId, ReleaseNumber, ServiceName,
 };
 use crate::ledger::Head;
+use crate::pipeline::EnvironmentSpec;
 use crate::queue::Queue;
+use crate::seen::Seen;
+use crate::tracks::{Tracks, Traffic};
+use crate::watch::Watch;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// How many completed promotions an environment keeps at hand as rollback targets; older ones are in its promotions.
 pub const COMPLETED_AT_HAND: usize = 20;
@@ -35,9 +41,15 @@ pub struct Environment {
     /// What helm was last told to do here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub helm: Option<HelmRun>,
+    /// The tracks, once there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracks: Option<Tracks>,
     /// What runs here, as last verified.
     #[serde(default)]
     pub live: Option<Live>,
+    /// How long things were seen to take here, when a release was last verified.
+    #[serde(default, skip_serializing_if = "Seen::is_empty")]
+    pub seen: Seen,
     /// What ran here before Sluice's first release: the rollback target of last resort.
     #[serde(default)]
     pub adopted: Option<Live>,
@@ -54,7 +66,14 @@ pub struct Environment {
     /// but this list leads to it, as it is in no queue any more. The sweep wakes them and strikes them off.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub to_wake: Vec<PromotionId>,
-    /// The last finished or running rollback since the last completed promotion.
+    /// What is watched: the live release, for a time after it got all traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watch: Option<Watch>,
+    /// The alarms of what is rolled out or watched, by name, as they were last looked at.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub alarms: BTreeMap<String, Noted>,
+    /// The last finished or running rollback since the last completed promotion; a release that had traffic on a track, failed, and was
+    /// restored counts as one.
     #[serde(default)]
     pub last_rollback: Option<LastRollback>,
     /// Where the ledger ends.
@@ -112,6 +131,15 @@ pub struct Rollout {
     /// What it waits for before it writes, in a sentence: somebody else's helm at the same release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<String>,
+    /// Of a rollout on tracks: where the traffic is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<Box<Traffic>>,
+    /// When its first write was decided: from then on its release may have traffic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written_at: Option<Timestamp>,
+    /// Alarms that stand in ALARM for another reason than its release ([`crate::promotion::Promotion::despite`]).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub despite: Vec<String>,
 }
 
 /// What helm was last told to do in an environment. It outlives the rollout: whoever comes next learns from it whose an
@@ -174,8 +202,12 @@ pub enum RolloutKind {
 pub enum Phase {
     /// The lease is taken; the cluster has not been written.
     Starting,
-    /// The target bundle is written; its pods are awaited.
+    /// The target bundle is written, for the present stage's part of the traffic; its pods are awaited.
     Rolling,
+    /// Of a rollout on tracks: the present stage's weights are written; the router's word is awaited.
+    Shifting,
+    /// The present stage's weights are served; its time, its alarms and people are awaited.
+    Baking,
     /// Every pod is on the release, read back from the cluster.
     Verified,
     /// It failed; the baseline is written and its pods are awaited.
@@ -217,6 +249,9 @@ pub struct Completed {
     /// When it was rolled back, if it was.
     #[serde(default)]
     pub rolled_back_at: Option<Timestamp>,
+    /// Whether it passed its watch; none where there was none to pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched: Option<bool>,
 }
 
 /// Automatic promotion into an environment is stopped until lifted.
@@ -250,6 +285,12 @@ pub struct LastRollback {
 }
 
 impl Environment {
+    /// Whether releases come to a track here: so the pipeline says, or so it was until now.
+    pub fn comes_to_a_track(&self, spec: &EnvironmentSpec) -> bool {
+        let live = self.tracks.as_ref().is_some_and(|tracks| tracks.live.is_some());
+        spec.strategy.has_tracks() || live
+    }
+
     /// An environment that nothing has happened in.
     pub fn new(service: ServiceName, name: EnvironmentName) -> Self {
         Self {
@@ -260,12 +301,16 @@ impl Environment {
             lease: None,
             rollout: None,
             helm: None,
+            tracks: None,
             live: None,
+            seen: Seen::default(),
             adopted: None,
             completed: Vec::new(),
             hold: None,
             queue: Queue::default(),
             to_wake: Vec::new(),
+            watch: None,
+            alarms: BTreeMap::new(),
             last_rollback: None,
             ledger: Head::default(),
         }
@@ -314,12 +359,28 @@ impl Rollout {
         }
     }
 
+    /// Since when its release may have traffic, as far as it was brought in: what turned before does not blame it. In place
+    /// that is the first write, on tracks the first shift.
+    pub fn exposed_at(&self) -> Option<Timestamp> {
+        match &self.traffic {
+            Some(traffic) => traffic.first_shift,
+            None => self.written_at,
+        }
+    }
+
+    /// Alarms that stand in ALARM for another reason than its release.
+    pub fn despite(&self) -> &[String] {
+        &self.despite
+    }
+
     /// The bundle that the present phase wants in the cluster, and whether without pods. None while nothing is decided.
     pub fn wanted(&self) -> Option<Wanted<'_>> {
         let target = self.target.as_ref();
         match (self.phase, &self.baseline) {
             (Phase::Starting, _) => None,
-            (Phase::Rolling | Phase::Verified, _) => target.map(Wanted::Bundle),
+            (Phase::Rolling | Phase::Shifting | Phase::Baking | Phase::Verified, _) => {
+                target.map(Wanted::Bundle)
+            }
             (_, Some(Baseline::Bundle { hash })) => Some(Wanted::Bundle(hash)),
             (_, Some(Baseline::Nothing)) => target.map(Wanted::NoPods),
             (_, None) => target.map(Wanted::Bundle),

@@ -1,7 +1,9 @@
 //! Gates: what must hold before a rollout starts.
 
+use crate::budget::Budgets;
 use crate::environment::Environment;
 use crate::ids::EnvironmentName;
+use crate::pipeline::Seconds;
 use crate::release::{Image, Release};
 use crate::workload::Verdict;
 use serde::{Deserialize, Serialize};
@@ -18,6 +20,8 @@ pub enum Gate {
     VerifiedBefore,
     /// What a rollback would bring back is stored, and its image is still there.
     RollbackTarget,
+    /// At worst a rollback takes no longer than it may.
+    RollbackBudget,
 }
 
 /// A gate and what it says.
@@ -42,6 +46,8 @@ pub struct Evidence<'a> {
     pub before: Option<(&'a EnvironmentName, bool)>,
     /// What a rollback would bring back.
     pub rollback: RollbackTarget,
+    /// How long that may take at worst, and how long it may; none where nothing would come back.
+    pub budget: Option<(&'a Budgets, Seconds)>,
 }
 
 /// What a rollback of this rollout would bring back.
@@ -64,6 +70,7 @@ pub fn check(evidence: &Evidence<'_>) -> Vec<GateResult> {
         quarantine(evidence.release),
         verified_before(evidence),
         rollback_target(&evidence.rollback),
+        rollback_budget(evidence.budget),
     ]
 }
 
@@ -154,6 +161,17 @@ fn rollback_target(target: &RollbackTarget) -> GateResult {
         ),
     };
     result(Gate::RollbackTarget, verdict, passed)
+}
+
+fn rollback_budget(budget: Option<(&Budgets, Seconds)>) -> GateResult {
+    let Some((budgets, limit)) = budget else {
+        let passed = "nothing would come back that could take too long";
+        return result(Gate::RollbackBudget, Verdict::Passed, passed);
+    };
+    let verdict = budgets.refusal(limit).map_or(Verdict::Passed, Verdict::Failed);
+    let fits = || format!("a rollback takes at most {} of {limit}", budgets.worst.seconds);
+    let passed = budgets.doubt(limit).unwrap_or_else(fits);
+    result(Gate::RollbackBudget, verdict, passed)
 }
 
 /// Why automatic promotion into the environment is stopped, in a sentence.

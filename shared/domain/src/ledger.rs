@@ -68,6 +68,30 @@ pub enum Event {
     HelmHealed,
     /// A release or its objects were changed by others, and the rollout writes over that.
     DriftOverwritten,
+    /// A part of the traffic was given to a track.
+    TrafficShifted,
+    /// The weights are served: they are baked from now on.
+    BakeStarted,
+    /// A rollout stays where it is until a person says so.
+    RolloutPaused,
+    /// A person let it go on.
+    RolloutResumed,
+    /// A person wants all traffic on the release now.
+    RolloutHurried,
+    /// A person lets a release go forward in spite of alarms.
+    AlarmsSetAside,
+    /// A track without traffic gave its pods back.
+    TrackCooled,
+    /// The autoscalers of a live track go as low as their manifests say again.
+    TrackEased,
+    /// A release that got all traffic is watched from now on.
+    WatchStarted,
+    /// A watch is over, and nothing spoke against its release.
+    WatchPassed,
+    /// A watch is over and its alarms cannot tell: its release is held a while longer.
+    WatchHeld,
+    /// An alarm blames a release; it is taken back.
+    AlarmBlamed,
     /// Every pod is on the release.
     RolloutVerified,
     /// A rollout failed; what was there before is being brought back.

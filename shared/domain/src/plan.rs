@@ -157,6 +157,45 @@ pub fn plan_bundle(
     })
 }
 
+/// The bundle that this release is where an adopted workload runs on tracks: the live release's, with the image replaced.
+/// What the package adopted is no longer what runs.
+pub fn plan_on_bundle(
+    release: &Release,
+    package: &EnvironmentPackage,
+    live: &Bundle,
+) -> Result<Bundle, PlanFaults> {
+    let mut bundle = live.clone();
+    let mut faults = Vec::new();
+    for released in &package.released {
+        let found = bundle
+            .deployments
+            .iter_mut()
+            .find(|one| one.name == released.name);
+        let Some(found) = found else {
+            faults.push(PlanFault::NotThere(released.name.clone()));
+            continue;
+        };
+        let Some(template) = found.manifest.pointer_mut("/spec/template") else {
+            faults.push(PlanFault::NotThere(released.name.clone()));
+            continue;
+        };
+        match deployment::put_release(template, released, release) {
+            Ok(container) => {
+                found.images = images_of(Some(template));
+                found.container = Some(container);
+            }
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(PlanFaults(faults));
+    }
+    bundle.release = Some(release.number);
+    bundle.digest = Some(release.digest.clone());
+    bundle.children.clone_from(&release.children);
+    Ok(bundle)
+}
+
 /// The bundle of what is in the environment now; none where none of the service's Deployments is there.
 ///
 /// `objects` is the package's other objects as they are in the cluster (Service, ...). `release` is what is believed to
@@ -367,7 +406,7 @@ fn managed(mut object: Value) -> Value {
 }
 
 /// The object without what the cluster writes, and without its namespace: a bundle is applied in its environment's.
-fn without_server_fields(object: &Value) -> Value {
+pub fn without_server_fields(object: &Value) -> Value {
     const OF_OTHERS: [&str; 3] = [
         FENCE_ANNOTATION,
         "kubectl.kubernetes.io/last-applied-configuration",

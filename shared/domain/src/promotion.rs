@@ -1,6 +1,8 @@
 //! A promotion: one try to bring one release into one environment, with its approval.
 
 use crate::ids::{Digest, EnvironmentName, ExecutionName, Hash, PersonName, PromotionId, ServiceName};
+use crate::ledger::Record;
+use crate::rollout::set_aside;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -38,6 +40,10 @@ pub struct Promotion {
     /// The bundle that was recorded on success.
     #[serde(default)]
     pub bundle: Option<Hash>,
+    /// Alarms that a person said stand in ALARM for another reason than this release, so that it goes on in spite
+    /// of them. Who said so, and why, is in the ledger.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub despite: Vec<String>,
     /// The item's version in the table; 0 before it is stored.
     #[serde(default)]
     pub v: u64,
@@ -155,6 +161,21 @@ impl Promotion {
     /// The name of the execution that does it.
     pub fn execution(&self) -> ExecutionName {
         self.id.execution(&self.service, &self.environment)
+    }
+
+    /// Lets it go forward in spite of these alarms, before its rollout. None where it does already.
+    pub fn set_aside(&mut self, alarms: &[String], by: &str, reason: &str) -> Option<Record> {
+        let new = alarms.iter().filter(|alarm| !self.despite.contains(alarm));
+        let new: Vec<String> = new.cloned().collect();
+        if new.is_empty() {
+            return None;
+        }
+        let record = set_aside(Some(self.id.release), &new, by, reason);
+        self.despite.extend(new);
+        Some(Record {
+            execution: Some(self.execution()),
+            ..record
+        })
     }
 
     /// Ends it, for the reason given. The wake token is left in place: whoever ends it wakes the execution with it.

@@ -1,5 +1,10 @@
 //! One-call rollback: which release comes back, and what is recorded before the cluster is written.
 
+mod place;
+
+pub use place::place;
+
+use crate::alarm::Blame;
 use crate::bundle::Baseline;
 use crate::environment::{
     Completed, Environment, Hold, LastRollback, Lease, Live, Phase, Rollout, RolloutKind,
@@ -9,7 +14,10 @@ use crate::ledger::{Event, Record};
 use crate::pipeline::Seconds;
 use crate::promotion::{Promotion, PromotionState};
 use crate::rollout::after;
+use crate::tracks::Traffic;
 use jiff::Timestamp;
+use place::{as_found, keep_places};
+use serde::{Deserialize, Serialize};
 
 /// What a call asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +30,18 @@ pub struct Call {
     pub by: String,
     /// Why.
     pub reason: Option<String>,
+    /// What is undone; none where it is whatever is there.
+    pub undoes: Option<Undoes>,
+}
+
+/// What a call that follows from a look at one rollout undoes: that rollout, and no later one that it did not look at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undoes {
+    /// The execution that brings the release in, or brought it in.
+    pub execution: ExecutionName,
+    /// The alarm that blames it; none where it is undone because the alarms could not tell.
+    #[serde(default)]
+    pub blame: Option<Blame>,
 }
 
 /// What can be brought back.
@@ -84,13 +104,58 @@ pub fn decide(
     {
         return Course::Join(flying.owner.clone());
     }
-    if call.restore {
-        return restore(environment);
+    if let Some(course) = call
+        .undoes
+        .as_ref()
+        .and_then(|undoes| too_late(environment, undoes, call))
+    {
+        return course;
     }
-    match call.to {
+    let course = match call.to {
+        _ if call.restore => restore(environment),
         Some(to) => back_to(environment, to, older),
         None => back(environment),
+    };
+    match course {
+        Course::BringBack { leaving, candidates } => Course::BringBack {
+            leaving,
+            candidates: candidates
+                .into_iter()
+                .map(|target| as_found(environment, target))
+                .collect(),
+        },
+        other => other,
     }
+}
+
+/// What a call comes to whose rollout is no longer the one that is there, or is over where it was to be stopped.
+fn too_late(environment: &Environment, undoes: &Undoes, call: &Call) -> Option<Course> {
+    // A newer promotion that had the environment and gave it back unwritten does not end the watch.
+    let is_watched = environment
+        .watch
+        .as_ref()
+        .is_some_and(|watch| watch.execution == undoes.execution);
+    let is_last = environment
+        .rollout
+        .as_ref()
+        .is_some_and(|rollout| rollout.owner == undoes.execution)
+        || is_watched;
+    let is_under_way = environment.is_held_by(&undoes.execution);
+    let is_left_alone = environment.lease.is_none();
+    if is_last && (if call.restore { is_under_way } else { is_left_alone }) {
+        return None;
+    }
+    let last = environment.last_rollback.as_ref().filter(|_| is_left_alone);
+    Some(match last {
+        Some(last) => Course::Already(last.clone()),
+        None => Course::Refuse {
+            reason: format!(
+                "what {} did to {} was followed by something else, so that there is nothing to undo",
+                undoes.execution, environment.name
+            ),
+            next: Some(format!("sluice status {}", environment.service)),
+        },
+    })
 }
 
 /// The rollback that is being done, unless it is stuck.
@@ -222,8 +287,8 @@ fn leaving(environment: &Environment) -> Option<ReleaseNumber> {
     }
 }
 
-/// The default target: the newest release, other than the one being left, that completed here and was not itself
-/// rolled back; last, what was there before Sluice. A rollback that did not get through is tried again first.
+/// The default target: the newest release, other than the one being left, that completed here, with its watch where there
+/// was one, and was not itself rolled back; last, what was there before Sluice. A rollback that did not get through is tried again first.
 fn back(environment: &Environment) -> Course {
     if let (None, Some(last)) = (&environment.lease, &environment.last_rollback) {
         return Course::Already(last.clone());
@@ -231,6 +296,14 @@ fn back(environment: &Environment) -> Course {
     let leaving = leaving(environment);
     let mut candidates: Vec<Target> = Vec::new();
     candidates.extend(environment.under_way().and_then(same_again));
+    // Where the traffic is shared between two releases no third one has a place to come to, also where it is newer.
+    candidates.extend(
+        environment
+            .live
+            .as_ref()
+            .filter(|_| shares_traffic(environment))
+            .map(|live| target_of(live, environment)),
+    );
     let mut completed: Vec<&Completed> = Vec::new();
     for one in &environment.completed {
         let latest = !completed.iter().any(|other| other.release == one.release);
@@ -239,7 +312,9 @@ fn back(environment: &Environment) -> Course {
         }
     }
     completed.retain(|one| one.rolled_back_at.is_none());
-    completed.sort_by_key(|one| std::cmp::Reverse((one.pushed_at, one.release)));
+    // What did not get through its watch is better than nothing.
+    let is_proven = |one: &Completed| one.watched != Some(false);
+    completed.sort_by_key(|one| std::cmp::Reverse((is_proven(one), one.pushed_at, one.release)));
     candidates.extend(completed.into_iter().map(target_from));
     let nothing_live = environment.live.is_none();
     candidates.extend(
@@ -254,7 +329,12 @@ fn back(environment: &Environment) -> Course {
             .filter(|_| nothing_live)
             .and_then(baseline_of),
     );
-    candidates.dedup();
+    let mut seen = Vec::new();
+    candidates.retain(|target| {
+        let is_new = !seen.contains(&target.bundle);
+        seen.push(target.bundle.clone());
+        is_new
+    });
     if candidates.is_empty() {
         let what = leaving.map_or_else(
             || "Nothing".to_owned(),
@@ -272,6 +352,15 @@ fn back(environment: &Environment) -> Course {
     Course::BringBack { leaving, candidates }
 }
 
+/// Whether a promotion that is under way may have a part of the traffic.
+fn shares_traffic(environment: &Environment) -> bool {
+    let rollout = environment
+        .under_way()
+        .filter(|rollout| rollout.promotion().is_some());
+    let traffic = rollout.and_then(|rollout| rollout.traffic.as_deref());
+    traffic.is_some_and(|traffic| traffic.weights.is_some())
+}
+
 /// What a rollback needs beyond its target.
 #[derive(Debug, Clone)]
 pub struct Beginning {
@@ -281,6 +370,8 @@ pub struct Beginning {
     pub within: Seconds,
     /// The pipeline version it works by where the target has none.
     pub pipeline: Hash,
+    /// On tracks: where the target comes back ([`place`]).
+    pub traffic: Option<Traffic>,
 }
 
 /// Records a rollback: takes the lease over with the next fence, ends what it preempts, holds automatic promotion.
@@ -297,6 +388,7 @@ pub fn begin(
     let fence = environment.fence.next(beginning.highest_fence);
     let owner = rollback_execution(&environment.service, &environment.name, fence);
     let mut records = Vec::new();
+    records.extend(blamed(call, leaving));
     let record = |event, reason: Option<String>| Record {
         event,
         by: call.by.clone(),
@@ -306,6 +398,7 @@ pub fn begin(
         fence: Some(fence),
         reason,
     };
+    keep_places(environment, target, beginning.traffic.as_ref());
     if let Some(promotion) = preempted {
         records.push(preempt(environment, promotion, call, now));
     }
@@ -340,9 +433,13 @@ pub fn begin(
         held_until: None,
         asked_again: false,
         waits_for: None,
+        traffic: beginning.traffic.map(Box::new),
+        despite: Vec::new(),
+        written_at: Some(now),
         reason: call.reason.clone(),
     });
     if !call.restore {
+        environment.watch = None;
         blame(environment, leaving, call, &owner, target, now);
         let why = environment.hold.as_ref().map(|hold| hold.reason.clone());
         records.push(record(Event::Held, why));
@@ -350,9 +447,27 @@ pub fn begin(
     records
 }
 
+/// That an alarm blames the release being left.
+fn blamed(call: &Call, leaving: Option<ReleaseNumber>) -> Option<Record> {
+    let undoes = call.undoes.as_ref()?;
+    let blame = undoes.blame.as_ref()?;
+    Some(Record {
+        event: Event::AlarmBlamed,
+        by: call.by.clone(),
+        release: leaving,
+        digest: None,
+        execution: Some(undoes.execution.clone()),
+        fence: None,
+        reason: Some(blame.to_string()),
+    })
+}
+
 /// The promotion ends; its release did not complete.
 fn preempt(environment: &mut Environment, promotion: &mut Promotion, call: &Call, now: Timestamp) -> Record {
-    let (state, event) = if call.restore {
+    let blames = call.undoes.as_ref().is_some_and(|undoes| undoes.blame.is_some());
+    let (state, event) = if call.restore && blames {
+        (PromotionState::Failed, Event::PromotionFailed)
+    } else if call.restore {
         (PromotionState::Aborted, Event::PromotionAborted)
     } else {
         (PromotionState::Preempted, Event::PromotionPreempted)

@@ -40,6 +40,8 @@ fn facts<'a>(
         is_helm: false,
         helm: None,
         caught,
+        traffic: None,
+        alarms: None,
     }
 }
 

@@ -98,6 +98,7 @@ pub(crate) fn promotion(number: u32) -> Promotion {
         approval: None,
         wake: None,
         bundle: None,
+        despite: Vec::new(),
         v: 1,
     }
 }
@@ -119,6 +120,7 @@ pub(crate) fn completed(number: u32) -> Completed {
         pipeline: hash(900),
         at: at(i64::from(number) * 10 + 5),
         rolled_back_at: None,
+        watched: None,
     }
 }
 
@@ -163,6 +165,9 @@ pub(crate) fn rolling(mut environment: Environment, number: u32, phase: Phase) -
         held_until: None,
         asked_again: false,
         waits_for: None,
+        traffic: None,
+        despite: Vec::new(),
+        written_at: (phase != Phase::Starting).then(|| at(10)),
         reason: None,
     });
     environment
@@ -199,6 +204,8 @@ pub(crate) fn observed(number: u32, fence: u64) -> Observation {
         terminating: false,
         ended: false,
         ready: true,
+        created_at: None,
+        ready_at: None,
         images: images(number),
         image_ids: images(number),
         problem: None,

@@ -1,9 +1,12 @@
 //! A service as the table knows it: where its releases come from, its pipeline versions, who asked for a rollback.
 
+use crate::alarm::AlarmId;
 use crate::ids::{EnvironmentName, Hash, ReleaseNumber, Repository, ServiceName};
+use crate::rollback::Undoes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 /// What is known of a service as a whole. One item of the table; every change is conditional on `v`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +27,9 @@ pub struct Meta {
     pub first_applied_at: Timestamp,
     /// The environments of the current pipeline version, in order, then those of older versions that still have a state.
     pub environments: Vec<EnvironmentName>,
+    /// The alarms that the current pipeline version names: each leads to the service, from its account, region and name.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub alarms: BTreeSet<AlarmId>,
     /// Set while the service is out of Sluice's care: nothing is delivered for it until it is applied again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<Removed>,
@@ -86,6 +92,9 @@ pub struct RollbackRequest {
     pub by: String,
     /// True when it brings back what was live before an unfinished promotion, and not the release before the live one.
     pub restore: bool,
+    /// What is undone, where the request follows from a look at one rollout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undoes: Option<Undoes>,
     /// When the table forgets it, in seconds since 1970 (DynamoDB's time to live).
     pub expires: i64,
 }

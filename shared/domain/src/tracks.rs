@@ -1,6 +1,29 @@
 //! Tracks: the two places in an environment where a release can run. One is live; the other is idle, or warm.
 
-use crate::ids::{Hash, ReleaseNumber};
+mod charted;
+pub mod cooling;
+pub mod easing;
+mod pinning;
+mod place;
+mod planned;
+mod render;
+#[cfg(test)]
+pub(crate) mod render_samples;
+mod told;
+mod traffic;
+
+pub use charted::{Charts, Lack, Lacks, Rendered, charted, everywhere, planned_chart, root_of, values_of};
+pub use pinning::{given_back, pin, pins};
+pub use place::{behind, brought, cold, fences_on, placed, pointed_at};
+pub use planned::{Ground, Planned, planned};
+pub use render::{
+    RenderFault, all_pointing, full_size, on_track, pointed, pointing, services_of, size_for, sized,
+    weights_at,
+};
+pub use told::{adoption, chart_adoption, steps};
+pub use traffic::{Hurry, Pause, Route, Stage, Standing, Traffic, TrafficSeen, schedule};
+
+use crate::ids::{Fence, Hash, ReleaseNumber};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -54,9 +77,46 @@ pub struct Tracks {
     /// The one that has the traffic; none while what was there before Sluice has it.
     #[serde(default)]
     pub live: Option<Track>,
+    /// By what the traffic comes, as the last rollout had it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<Route>,
+    /// Whether what is on them are Helm releases.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub by_helm: bool,
+    /// How many pods each Deployment has with the whole traffic, by its name without the track, as the last rollout had it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub full: BTreeMap<String, i32>,
+    /// Whether the live track's autoscalers go no lower than its whole size, as a rollout has left them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub at_full: bool,
+    /// The fence under which they are eased.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub easing: Option<Fence>,
     /// What was last brought to each of them.
     #[serde(default)]
     pub held: BTreeMap<Track, Held>,
+    /// What was there before there were tracks, until it is retired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original: Option<Held>,
+}
+
+impl Tracks {
+    /// The track that a release comes to: the one without traffic.
+    pub fn idle(&self) -> Track {
+        self.live.map_or(Track::Blue, Track::other)
+    }
+
+    /// Where this bundle can be brought back with one change of weights: a place without traffic that still holds it.
+    /// `None` inside is what was there before there were tracks.
+    pub fn warm(&self, bundle: &Hash) -> Option<Option<Track>> {
+        let is_it = |held: &&Held| held.bundle == *bundle && held.cooling.is_none();
+        let tracks = self.held.iter().filter(|(track, _)| Some(**track) != self.live);
+        let warm = tracks
+            .filter(|(_, held)| is_it(held))
+            .map(|(track, _)| Some(*track))
+            .next();
+        warm.or_else(|| self.live.and(self.original.as_ref()).filter(is_it).map(|_| None))
+    }
 }
 
 /// What a track holds.
@@ -71,9 +131,25 @@ pub struct Held {
     /// while it is warm. Empty while it is live.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pinned: BTreeMap<String, i32>,
+    /// The fence under which it gives its pods back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cooling: Option<Fence>,
     /// Since when it has no pods any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cooled_at: Option<Timestamp>,
+}
+
+impl Held {
+    /// What was just brought there.
+    pub fn new(bundle: Hash, release: Option<ReleaseNumber>) -> Self {
+        Self {
+            bundle,
+            release,
+            pinned: BTreeMap::new(),
+            cooling: None,
+            cooled_at: None,
+        }
+    }
 }
 
 /// The weights of the backends that a router knows, in percent; together 100.
@@ -92,6 +168,15 @@ pub struct Weights {
 #[allow(clippy::trivially_copy_pass_by_ref)]
 fn is_zero(weight: &u32) -> bool {
     *weight == 0
+}
+
+impl fmt::Display for Weights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.original > 0 {
+            write!(f, "before {} %, ", self.original)?;
+        }
+        write!(f, "blue {} %, green {} %", self.blue, self.green)
+    }
 }
 
 impl Weights {

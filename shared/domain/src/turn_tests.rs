@@ -100,6 +100,7 @@ fn a_gate_that_fails_ends_it() {
         image: None,
         before: Some((&dev, false)),
         rollback: RollbackTarget::NoneYet,
+        budget: None,
     });
     let turn = decide(&promotion, &environment, &spec(None), &gates, at(0));
     match turn {

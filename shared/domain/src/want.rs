@@ -6,6 +6,7 @@ use crate::ledger::{Event, Record};
 use crate::promotion::{Asker, Promotion, PromotionState};
 use crate::queue::Queued;
 use crate::release::Release;
+use crate::rollout::set_aside;
 use jiff::Timestamp;
 
 /// What came of wanting a release in an environment.
@@ -17,6 +18,33 @@ pub struct Wanted {
     pub superseded: Option<PromotionId>,
     /// For the environment's ledger.
     pub records: Vec<Record>,
+}
+
+/// What a person adds to the wish for a promotion.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Word {
+    /// Why.
+    pub reason: Option<String>,
+    /// Alarms that do not stop it as long as they stay as they were.
+    pub despite: Vec<String>,
+}
+
+impl Wanted {
+    /// With what the person adds, in the ledger and on the promotion.
+    pub fn with(mut self, word: &Word) -> Self {
+        let Some(wanted) = self.records.first_mut() else {
+            return self;
+        };
+        wanted.reason.clone_from(&word.reason);
+        let by = wanted.by.clone();
+        if !word.despite.is_empty() && !self.promotion.state.is_final() {
+            self.promotion.despite.clone_from(&word.despite);
+            let why = word.reason.as_deref().unwrap_or_default();
+            let release = Some(self.promotion.id.release);
+            self.records.push(set_aside(release, &word.despite, &by, why));
+        }
+        self
+    }
 }
 
 /// Puts a release into the environment's queue. A release pushed after a rollback lifts that rollback's hold.
@@ -64,6 +92,7 @@ pub fn want(
         approval: None,
         wake: None,
         bundle: None,
+        despite: Vec::new(),
         v: 0,
     };
     let superseded = placement.superseded.filter(|lost| *lost != id);

@@ -126,6 +126,10 @@ pub enum NextState {
     Answer,
     /// Await pods.
     Pods,
+    /// Sleep until the end of a bake, or of a pause.
+    Bake,
+    /// Look again in a moment.
+    Look,
     /// The rollout is over: verified, or restored.
     Done,
     /// A person is needed.

@@ -2,6 +2,7 @@
 
 use crate::bundle::{Bundle, WorkloadBundle, WorkloadKind};
 use crate::ids::{Digest, Fence};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -112,6 +113,12 @@ pub struct ObservedPod {
     pub ended: bool,
     /// Whether its condition `Ready` is true.
     pub ready: bool,
+    /// When it was created.
+    #[serde(default)]
+    pub created_at: Option<Timestamp>,
+    /// Since when its condition `Ready` is true; none where it is not.
+    #[serde(default)]
+    pub ready_at: Option<Timestamp>,
     /// Each container's image in the spec.
     pub images: BTreeMap<String, String>,
     /// Each container's `imageID` in the status.

@@ -38,6 +38,8 @@ fn pod(name: &str, current: bool) -> ObservedPod {
         terminating: false,
         ended: false,
         ready: true,
+        created_at: None,
+        ready_at: None,
         images: images(letter),
         image_ids: images(letter),
         problem: None,

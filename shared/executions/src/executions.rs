@@ -8,6 +8,7 @@ use aws_sdk_sfn::operation::send_task_success::SendTaskSuccessError;
 use aws_sdk_sfn::operation::start_execution::StartExecutionError;
 use aws_sdk_sfn::types::ExecutionStatus as Reported;
 use serde_json::Value;
+use sluice_domain::alarm::AlarmHome;
 use sluice_domain::ids::ExecutionName;
 use std::fmt;
 
@@ -78,6 +79,7 @@ pub struct MachineArn {
     /// `arn:aws:states:eu-west-1:123456789012`
     account: String,
     name: String,
+    home: AlarmHome,
 }
 
 /// A text is not the ARN of a state machine.
@@ -99,16 +101,20 @@ impl MachineArn {
                 partition,
                 "states",
                 region,
-                account,
+                number,
                 "stateMachine",
                 name,
                 version @ ..,
             ] if version.len() <= 1 && !name.is_empty() => {
-                let account = format!("arn:{partition}:states:{region}:{account}");
+                let account = format!("arn:{partition}:states:{region}:{number}");
                 Ok(Self {
                     arn: arn.to_owned(),
                     account,
                     name: (*name).to_owned(),
+                    home: AlarmHome {
+                        account: (*number).to_owned(),
+                        region: (*region).to_owned(),
+                    },
                 })
             }
             _ => Err(MachineArnError {
@@ -172,6 +178,11 @@ impl Executions {
             Err(error) if is_there_already(error.as_service_error()) => Ok(Started::AlreadyThere),
             Err(error) => Err(ExecutionsError::of("StartExecution", error)),
         }
+    }
+
+    /// The account and region that Sluice runs in, which are those of its state machines.
+    pub fn home(&self) -> &AlarmHome {
+        &self.promotion.home
     }
 
     /// The ARN of an execution, whether or not it was started.

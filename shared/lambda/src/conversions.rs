@@ -48,6 +48,7 @@ impl From<ClusterError> for Failure {
             | ClusterError::Refused { .. }
             | ClusterError::Invalid { .. }
             | ClusterError::Missing { .. }
+            | ClusterError::Router { .. }
             | ClusterError::Altered { .. } => ErrorName::Refused,
         };
         Self::from_error(name, error)

@@ -22,5 +22,5 @@ mod trust;
 
 pub use failure::{ErrorName, Failure};
 pub use lambda_runtime::Error as RuntimeError;
-pub use metrics::{Metric, Metrics};
+pub use metrics::{About, Metric, Metrics};
 pub use runtime::{Invocation, config, now, run};

@@ -9,9 +9,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 /// Crates whose own chatter is never shown below a warning. This is also a safeguard: at their finest levels some of
 /// them log whole requests, and ours carry task tokens.
-const QUIET: [&str; 14] = [
+const QUIET: [&str; 15] = [
     "aws_config",
     "aws_runtime",
+    "aws_sdk_cloudwatch",
     "aws_sdk_dynamodb",
     "aws_sdk_ecr",
     "aws_sdk_eks",

@@ -91,6 +91,7 @@ mod tests {
             reason: None,
             by: "ana".into(),
             restore: false,
+            undoes: None,
             expires: 0,
         }
     }

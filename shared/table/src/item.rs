@@ -2,7 +2,7 @@
 
 use crate::error::TableError;
 use crate::key::Key;
-use crate::rows::{DigestRow, RepositoryRow, ServiceRow};
+use crate::rows::{AlarmRow, DigestRow, RepositoryRow, ServiceRow};
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -59,6 +59,7 @@ items! {
     PipelineVersion, version => Key::pipeline(&version.service, &version.hash);
     RollbackRequest, request => Key::request(&request.service, &request.id);
     ServiceRow, row => Key::service_row(&row.service);
+    AlarmRow, row => Key::alarm_row(&row.alarm, &row.service);
     RepositoryRow, row => Key::repository_row(&row.repository, &row.service);
     DigestRow, row => Key::digest_row(&row.service, &row.digest);
 }
@@ -271,6 +272,7 @@ mod tests {
             reason: Some("x".repeat(MOST_BYTES)),
             by: "ana".to_owned(),
             restore: false,
+            undoes: None,
             expires: 1,
         };
         let TableError::TooLarge { bytes, most, .. } = encode(&request).unwrap_err() else {

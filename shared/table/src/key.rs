@@ -1,5 +1,6 @@
 //! Keys of the table's items: the one place that spells them.
 
+use sluice_domain::alarm::{AlarmHome, AlarmId};
 use sluice_domain::ids::{
     Digest, EnvironmentName, Hash, PromotionId, ReleaseNumber, Repository, ServiceName,
 };
@@ -33,6 +34,11 @@ impl Key {
     /// A service that delivers from a repository.
     pub fn repository_row(repository: &Repository, service: &ServiceName) -> Self {
         Self::new(repository_partition(repository), service.to_string())
+    }
+
+    /// A service that is told of an alarm.
+    pub fn alarm_row(alarm: &AlarmId, service: &ServiceName) -> Self {
+        Self::new(alarm_partition(alarm), service.to_string())
     }
 
     /// What is known of a service as a whole.
@@ -96,6 +102,11 @@ pub(crate) fn repository_partition(repository: &Repository) -> String {
     format!("REPOSITORY#{repository}")
 }
 
+pub(crate) fn alarm_partition(alarm: &AlarmId) -> String {
+    let AlarmHome { account, region } = &alarm.home;
+    format!("ALARM#{account}#{region}#{}", alarm.name)
+}
+
 pub(crate) fn releases_partition(service: &ServiceName) -> String {
     format!("SERVICE#{service}#RELEASES")
 }
@@ -145,6 +156,13 @@ mod tests {
         let hash = Hash::parse(&"ab".repeat(32)).unwrap();
         let digest = Digest::parse(&format!("sha256:{hash}")).unwrap();
         let repository = Repository::parse("team/mc-api").unwrap();
+        let alarm = AlarmId {
+            home: AlarmHome {
+                account: "123456789012".to_owned(),
+                region: "eu-west-1".to_owned(),
+            },
+            name: "mc-api 5xx".to_owned(),
+        };
         let id = PromotionId {
             release: ReleaseNumber(42),
             attempt: 3,
@@ -154,6 +172,10 @@ mod tests {
             (
                 Key::repository_row(&repository, &service),
                 "REPOSITORY#team/mc-api / mc-api".to_owned(),
+            ),
+            (
+                Key::alarm_row(&alarm, &service),
+                "ALARM#123456789012#eu-west-1#mc-api 5xx / mc-api".to_owned(),
             ),
             (Key::meta(&service), "SERVICE#mc-api / META".to_owned()),
             (

@@ -17,6 +17,6 @@ pub use error::TableError;
 pub use item::{Item, Stored};
 pub use key::Key;
 pub use loads::{Overview, Page};
-pub use rows::{DigestRow, RepositoryRow, ServiceRow};
+pub use rows::{AlarmRow, DigestRow, RepositoryRow, ServiceRow};
 pub use table::{Table, Usage};
 pub use transaction::{MOST_WRITES, Transaction};

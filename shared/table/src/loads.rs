@@ -3,8 +3,9 @@
 use crate::error::TableError;
 use crate::item::{Attributes, decode, decode_anywhere, key_of};
 use crate::key::{self, Key};
-use crate::rows::{DigestRow, RepositoryRow, ServiceRow};
+use crate::rows::{AlarmRow, DigestRow, RepositoryRow, ServiceRow};
 use crate::table::{Found, Question, Range, Table};
+use sluice_domain::alarm::AlarmId;
 use sluice_domain::environment::Environment;
 use sluice_domain::ids::{
     Digest, EnvironmentName, Hash, PromotionId, ReleaseNumber, Repository, ServiceName,
@@ -76,6 +77,16 @@ impl Table {
             .await?;
         Ok(found
             .decoded::<RepositoryRow>()?
+            .into_iter()
+            .map(|row| row.service)
+            .collect())
+    }
+
+    /// The services whose pipelines name an alarm.
+    pub async fn services_of_alarm(&self, alarm: &AlarmId) -> Result<Vec<ServiceName>, TableError> {
+        let found = self.query(Question::all(key::alarm_partition(alarm))).await?;
+        Ok(found
+            .decoded::<AlarmRow>()?
             .into_iter()
             .map(|row| row.service)
             .collect())

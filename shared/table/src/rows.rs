@@ -1,7 +1,8 @@
-//! Rows that only point: from a repository, a digest or the listing to a service or a release.
+//! Rows that only point: from a repository, an alarm, a digest or the listing to a service or a release.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sluice_domain::alarm::AlarmId;
 use sluice_domain::ids::{Digest, ReleaseNumber, Repository, ServiceName};
 
 /// A row of the listing of services.
@@ -18,6 +19,16 @@ pub struct ServiceRow {
 pub struct RepositoryRow {
     /// The repository.
     pub repository: Repository,
+    /// The service.
+    pub service: ServiceName,
+}
+
+/// A service that is told of an alarm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlarmRow {
+    /// The alarm.
+    #[serde(flatten)]
+    pub alarm: AlarmId,
     /// The service.
     pub service: ServiceName,
 }

@@ -3,11 +3,12 @@
 use crate::error::{TableError, Unsendable};
 use crate::item::{Attributes, Item, encode, key_attributes};
 use crate::key::Key;
-use crate::rows::{DigestRow, RepositoryRow, ServiceRow};
+use crate::rows::{AlarmRow, DigestRow, RepositoryRow, ServiceRow};
 use crate::table::Table;
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::{AttributeValue, ConditionCheck, Delete, Put, TransactWriteItem};
 use jiff::Timestamp;
+use sluice_domain::alarm::AlarmId;
 use sluice_domain::environment::Environment;
 use sluice_domain::ledger::{Entry, Record, append};
 use sluice_domain::release::Release;
@@ -125,11 +126,15 @@ impl Transaction {
             service,
             first_applied_at: meta.first_applied_at,
         };
-        self.create(meta).create(&row).create(&listed)
+        self.create(meta).create(&row).create(&listed);
+        for row in alarm_rows(meta) {
+            self.create(&row);
+        }
+        self
     }
 
-    /// Writes a service as it comes after `before`, with the row that leads to it from its repository: it moves with the
-    /// repository, goes when the service is removed, and comes back with it.
+    /// Writes a service as it comes after `before`, with the rows that lead to it from its repository and its alarms: they
+    /// move with these, go when the service is removed, and come back with it.
     pub fn update_service(&mut self, meta: &Meta, before: &Meta) -> &mut Self {
         let row = |meta: &Meta| {
             let (repository, service) = (meta.repository.clone(), meta.service.clone());
@@ -145,6 +150,13 @@ impl Transaction {
             if let Some(now) = now {
                 self.create(&now);
             }
+        }
+        let (now, then) = (alarm_rows(meta), alarm_rows(before));
+        for row in then.iter().filter(|row| !now.contains(row)) {
+            self.remove(row);
+        }
+        for row in now.iter().filter(|row| !then.contains(row)) {
+            self.create(row);
         }
         self.update(meta)
     }
@@ -259,6 +271,16 @@ impl Write {
         }
         .build())
     }
+}
+
+/// What leads to a service from its alarms: nothing while it is removed.
+fn alarm_rows(meta: &Meta) -> Vec<AlarmRow> {
+    let row = |alarm: &AlarmId| AlarmRow {
+        alarm: alarm.clone(),
+        service: meta.service.clone(),
+    };
+    let alarms = meta.alarms.iter().filter(|_| meta.removed.is_none());
+    alarms.map(row).collect()
 }
 
 fn condition(read: Option<u64>) -> &'static str {

@@ -8,10 +8,13 @@ use crate::{Backends, load_pipeline, racing};
 use jiff::Timestamp;
 use sluice_domain::environment::{Environment, Rollout};
 use sluice_domain::ids::{EnvironmentName, ExecutionName, ServiceName};
+use sluice_domain::ledger::Record;
 use sluice_domain::promotion::{Asker, Promotion};
 use sluice_domain::release::Release;
 use sluice_domain::rollout;
+use sluice_domain::want::Word;
 use sluice_domain::want::continues;
+use sluice_domain::watch;
 use sluice_lambda::Failure;
 use sluice_table::Transaction;
 
@@ -95,6 +98,11 @@ async fn complete_once(
     .map_err(|fault| Failure::internal(fault.to_string()))?;
     let mut transaction = Transaction::new();
     transaction.record(&mut environment, completion.record, now);
+    if completion.verified
+        && let Some(record) = watch_it(backends, &mut environment, &rollout, now).await?
+    {
+        transaction.record(&mut environment, record, now);
+    }
     transaction.update(&environment);
     let mut wish = None;
     if let Some(promotion) = &promotion {
@@ -115,6 +123,23 @@ async fn complete_once(
         },
         wish,
     ))
+}
+
+/// Begins the watch, by the pipeline version that the release came with.
+async fn watch_it(
+    backends: &Backends,
+    environment: &mut Environment,
+    rollout: &Rollout,
+    now: Timestamp,
+) -> Result<Option<Record>, Failure> {
+    if rollout.promotion().is_none() {
+        return Ok(None);
+    }
+    let pipeline = load_pipeline(&backends.table, &environment.service, &rollout.pipeline).await?;
+    let Some(spec) = pipeline.environment(&environment.name) else {
+        return Ok(None);
+    };
+    Ok(watch::begin(environment, rollout, spec, now))
 }
 
 /// The answer to a repeated call: what the environment says of this execution's rollout.
@@ -174,6 +199,7 @@ async fn want_next(
         &mut environment,
         release,
         Asker::Automatic,
+        &Word::default(),
         now,
     )
     .await

@@ -8,6 +8,7 @@ use sluice_domain::admission::{Admission, admit};
 use sluice_domain::ids::{Digest, ReleaseNumber, Repository, ServiceName};
 use sluice_domain::promotion::Asker;
 use sluice_domain::release::{Image, Release};
+use sluice_domain::want::Word;
 use sluice_lambda::Failure;
 use sluice_table::Transaction;
 
@@ -97,6 +98,7 @@ async fn record_once(
                     &mut environment,
                     &release,
                     Asker::Automatic,
+                    &Word::default(),
                     now,
                 )
                 .await?,

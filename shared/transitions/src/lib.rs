@@ -14,7 +14,7 @@ pub use completion::{Completed, complete};
 pub use ending::{Ending, end_promotion};
 pub use images::{Recorded, load_release, record_image};
 pub use starting::{start_promotion, start_rollback, wake, wake_if_due};
-pub use turn::{Look, answer, gates_of, load_promotion, look, set_reason, verified};
+pub use turn::{Look, answer, gates_of, load_promotion, look, rollback_budgets, set_reason, verified};
 pub use wanting::{Wish, want_promotion};
 
 use sluice_domain::ids::{EnvironmentName, Hash, ServiceName};

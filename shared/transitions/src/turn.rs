@@ -4,6 +4,7 @@ use crate::ending::{Ending, end_promotion, wake_queue};
 use crate::images::load_release;
 use crate::{Backends, load_pipeline, spec_of};
 use jiff::Timestamp;
+use sluice_domain::budget::Budgets;
 use sluice_domain::environment::{Environment, Live};
 use sluice_domain::gates::{self, Evidence, GateResult, RollbackTarget};
 use sluice_domain::ids::{EnvironmentName, PromotionId, ReleaseNumber, Repository, ServiceName};
@@ -135,11 +136,15 @@ pub async fn gates_of(
         None => None,
     };
     let rollback = rollback_target(backends, pipeline, environment).await?;
+    let spec = spec_of(pipeline, &environment.name)?;
+    let budgets = rollback_budgets(backends, spec, environment).await?;
+    let budget = budgets.as_ref().map(|budgets| (budgets, spec.rollback_within));
     Ok(gates::check(&Evidence {
         release,
         image: image.as_ref(),
         before,
         rollback,
+        budget,
     }))
 }
 
@@ -200,6 +205,23 @@ async fn rollback_target(
         None => pipeline.source.repository.clone(),
     };
     image_there(backends, &repository, live, what).await
+}
+
+/// How long a rollback may take that brings back what is live; none where nothing is, or where it cannot be read, which
+/// another gate says.
+pub async fn rollback_budgets(
+    backends: &Backends,
+    spec: &EnvironmentSpec,
+    environment: &Environment,
+) -> Result<Option<Budgets>, Failure> {
+    let Some(live) = &environment.live else {
+        return Ok(None);
+    };
+    match backends.table.bundle(&live.bundle).await {
+        Ok(bundle) => Ok(Some(Budgets::of(&bundle, spec, environment))),
+        Err(TableError::Missing { .. } | TableError::Corrupt { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Where a release's image lies: the service may have moved to another repository since.

@@ -7,7 +7,7 @@ use sluice_domain::environment::Environment;
 use sluice_domain::ids::{EnvironmentName, PromotionId};
 use sluice_domain::promotion::{Asker, Promotion, PromotionState};
 use sluice_domain::release::Release;
-use sluice_domain::want::want;
+use sluice_domain::want::{Word, want};
 use sluice_lambda::Failure;
 use sluice_table::Transaction;
 
@@ -27,6 +27,7 @@ pub(crate) async fn add_wish(
     environment: &mut Environment,
     release: &Release,
     asked_by: Asker,
+    word: &Word,
     now: Timestamp,
 ) -> Result<Wish, Failure> {
     let (service, name) = (&release.service, environment.name.clone());
@@ -35,7 +36,7 @@ pub(crate) async fn add_wish(
         .latest_attempt(service, &name, release.number)
         .await?;
     let attempt = last.map_or(1, |last| last.id.attempt.saturating_add(1));
-    let wanted = want(environment, release, attempt, asked_by, now);
+    let wanted = want(environment, release, attempt, asked_by, now).with(word);
     for record in wanted.records {
         transaction.record(environment, record, now);
     }
@@ -95,6 +96,7 @@ pub async fn want_promotion(
     release: &Release,
     environment: &EnvironmentName,
     asked_by: &Asker,
+    word: &Word,
     now: Timestamp,
 ) -> Result<Wish, Failure> {
     let wish = racing(|| async {
@@ -112,6 +114,7 @@ pub async fn want_promotion(
             &mut state,
             release,
             asked_by.clone(),
+            word,
             now,
         )
         .await?;

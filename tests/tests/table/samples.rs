@@ -43,6 +43,7 @@ pub fn meta(service: &ServiceName) -> Meta {
         last_number: 0,
         newest: None,
         first_applied_at: at(0),
+        alarms: Default::default(),
         removed: None,
         environments: vec![environment("dev"), environment("production")],
         v: 0,

@@ -3,10 +3,11 @@
 use crate::aws::with_table;
 use crate::samples::{at, create, digest, environment, hash, meta, named, promotion, release, service};
 use serde_json::json;
+use sluice_domain::alarm::{AlarmHome, AlarmId};
 use sluice_domain::environment::Environment;
-use sluice_domain::ids::{PromotionId, ReleaseNumber, Repository};
+use sluice_domain::ids::{PromotionId, ReleaseNumber, Repository, ServiceName};
 use sluice_domain::promotion::Promotion;
-use sluice_domain::service::{Meta, PipelineVersion, RollbackRequest};
+use sluice_domain::service::{Meta, PipelineVersion, Removed, RollbackRequest};
 use sluice_table::{Table, TableError, Transaction};
 
 #[tokio::test]
@@ -93,6 +94,73 @@ async fn a_service_is_found_by_its_name_its_repository_and_in_the_listing() {
         assert_eq!(
             table.service(&names[0]).await.unwrap(),
             Some(Meta { v: 2, ..moved })
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn alarms_lead_to_their_services_and_no_further_than_they_are_named() {
+    with_table(async |client, name| {
+        let table = Table::new(client, name);
+        let alarm = |account: &str, name: &str| AlarmId {
+            home: AlarmHome {
+                account: account.to_owned(),
+                region: "eu-west-1".to_owned(),
+            },
+            name: name.to_owned(),
+        };
+        let (errors, latency) = (alarm("111111111111", "5xx"), alarm("111111111111", "p99"));
+        let elsewhere = alarm("222222222222", "5xx");
+        let names = [
+            ServiceName::parse("one").unwrap(),
+            ServiceName::parse("two").unwrap(),
+        ];
+        for name in &names {
+            let mut transaction = Transaction::new();
+            transaction.new_service(&Meta {
+                alarms: [errors.clone()].into(),
+                ..meta(name)
+            });
+            transaction.commit(&table).await.unwrap();
+        }
+        let services = async |alarm: &AlarmId| table.services_of_alarm(alarm).await.unwrap();
+        assert_eq!(services(&errors).await, names);
+        assert_eq!(services(&elsewhere).await, []);
+        // it names others, is removed and comes back: each time what leads to it is what it names
+        let update = async |change: &dyn Fn(&mut Meta)| {
+            let before = table.service(&names[0]).await.unwrap().unwrap();
+            let mut after = before.clone();
+            change(&mut after);
+            let mut transaction = Transaction::new();
+            transaction.update_service(&after, &before);
+            transaction.commit(&table).await.unwrap();
+        };
+        update(&|meta| meta.alarms = [latency.clone(), elsewhere.clone()].into()).await;
+        assert_eq!(services(&errors).await, names[1..]);
+        assert_eq!(
+            (services(&latency).await, services(&elsewhere).await),
+            (names[..1].to_vec(), names[..1].to_vec())
+        );
+        update(&|meta| {
+            meta.removed = Some(Removed {
+                by: "ana".to_owned(),
+                at: at(1),
+            });
+        })
+        .await;
+        assert_eq!(
+            (services(&latency).await, services(&elsewhere).await),
+            (vec![], vec![])
+        );
+        update(&|meta| {
+            meta.removed = None;
+            meta.alarms = [errors.clone(), latency.clone()].into();
+        })
+        .await;
+        assert_eq!(
+            (services(&errors).await, services(&latency).await),
+            (names.to_vec(), names[..1].to_vec())
         );
     })
     .await;
@@ -251,6 +319,7 @@ async fn versions_and_requests_are_created_once() {
             reason: None,
             by: "ana".to_owned(),
             restore: false,
+            undoes: None,
             expires: 1_790_000_000,
         };
         let mut transaction = Transaction::new();

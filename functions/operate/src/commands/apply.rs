@@ -6,17 +6,20 @@ use crate::place::who;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::{Timestamp, Unit};
+use sluice_domain::alarm::{alarms_of, warnings};
 use sluice_domain::api::{Answer, Refusal, RefusalKind};
 use sluice_domain::environment::Environment;
 use sluice_domain::ids::{EnvironmentName, Hash};
 use sluice_domain::ledger::{Event, Record};
 use sluice_domain::pipeline::{
-    Action, Caller, Fault, Faults, Pipeline, Version, approval_changes, authorise, may_apply, package, read,
+    Action, Caller, EnvironmentSpec, Fault, Faults, Pipeline, Version, approval_changes, authorise,
+    may_apply, package, read,
 };
 use sluice_domain::service::{Meta, PipelineVersion};
 use sluice_lambda::Failure;
 use sluice_table::{Overview, Transaction};
 use sluice_transitions::load_pipeline;
+use sluice_watching::place_of;
 use std::collections::BTreeMap;
 
 /// A pipeline file and what it names.
@@ -75,13 +78,28 @@ pub async fn run(
         files,
     };
     let published = deciding(|| publish(door, caller_arn, &ready, now)).await?;
+    let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    warnings.extend(of_alarms(door, &ready.version.pipeline).await);
     Ok(Answer::Applied {
         service: ready.version.pipeline.service,
         version: ready.version.hash,
         changed: published.changed,
         approval_changed: published.approval_changed,
-        warnings: warnings.iter().map(ToString::to_string).collect(),
+        warnings,
     })
+}
+
+/// What is odd about the alarms as they are now. Those of environments that are reached by a role are not looked at: what may
+/// assume such a role may also reach its cluster, which this function must not.
+async fn of_alarms(door: &Door, pipeline: &Pipeline) -> Vec<String> {
+    let mut said = Vec::new();
+    let ours = |spec: &&EnvironmentSpec| spec.role.is_none() && !spec.alarms.is_empty();
+    for spec in pipeline.environments.iter().filter(ours) {
+        let seen = door.alarms.states(&place_of(spec), &spec.alarms).await;
+        let odd = warnings(&spec.alarms, &seen).into_iter();
+        said.extend(odd.map(|odd| format!("{}: {odd}", spec.name)));
+    }
+    said
 }
 
 /// The version, and what is odd about it; or every fault.
@@ -161,9 +179,11 @@ async fn publish_first(
         newest: None,
         first_applied_at: whole_second(now),
         environments: names.clone(),
+        alarms: alarms_of(pipeline, door.backends.executions.home()),
         removed: None,
         v: 0,
     };
+    may_lead(meta.alarms.len())?;
     let mut transaction = Transaction::new();
     transaction.new_service(&meta);
     let reason = format!("version {} is the first", ready.version.hash.short());
@@ -219,9 +239,15 @@ async fn publish_next(
     };
     let reason = format!("version {}{place}{}{back}", hash.short(), told(&approval_changed));
     let by = who(&caller);
+    let alarms = alarms_of(pipeline, door.backends.executions.home());
+    let after = Meta {
+        alarms,
+        ..meta_after(&before, pipeline, hash, now)
+    };
+    may_lead(after.alarms.symmetric_difference(&before.meta.alarms).count())?;
     let mut transaction = Transaction::new();
     let environments = touched(&old, pipeline, &before);
-    transaction.update_service(&meta_after(&before, pipeline, hash, now), &before.meta);
+    transaction.update_service(&after, &before.meta);
     add_records(&mut transaction, environments, &record_of(&by, reason), now);
     add_version(door, &mut transaction, ready, by, now).await?;
     transaction.commit(&door.backends.table).await?;
@@ -229,6 +255,20 @@ async fn publish_next(
         changed: true,
         approval_changed,
     })
+}
+
+/// The most alarms that are told of a service, or no longer, at once: each is a row, and one transaction writes them all with
+/// the environments' own (DynamoDB takes 100 writes).
+const MOST_ALARMS: usize = 40;
+
+fn may_lead(changed: usize) -> Result<(), Refusal> {
+    if changed <= MOST_ALARMS {
+        return Ok(());
+    }
+    let message = format!(
+        "{changed} alarms are added or taken away, and {MOST_ALARMS} can be at once. Nothing was published: apply it in steps."
+    );
+    Err(Refusal::new(RefusalKind::Invalid, message, None))
 }
 
 fn told(approval_changed: &[EnvironmentName]) -> String {

@@ -4,6 +4,7 @@ pub mod abort;
 pub mod answer;
 pub mod apply;
 mod checks;
+pub mod forward;
 pub mod history;
 pub mod hold;
 pub mod ledger;
@@ -14,6 +15,7 @@ pub mod remove;
 pub mod retry;
 pub mod rollback;
 pub mod status;
+pub mod steering;
 pub mod vote;
 
 use sluice_domain::api::Answer;

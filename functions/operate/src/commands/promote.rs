@@ -1,9 +1,9 @@
 //! `promote`: a release is wanted in an environment, by a person.
 
-use super::done;
+use super::{done, forward};
 use crate::door::Door;
 use crate::error::{OperateError, not_authorised, refused};
-use crate::place::{Known, Place, in_care, known, no_environment, release};
+use crate::place::{Known, Place, in_care, known, no_environment, release, who};
 use jiff::Timestamp;
 use sluice_domain::api::Answer;
 use sluice_domain::approval::names;
@@ -12,7 +12,19 @@ use sluice_domain::ids::ReleaseNumber;
 use sluice_domain::pipeline::{Action, Caller, EnvironmentSpec, Pipeline, authorise};
 use sluice_domain::promotion::Asker;
 use sluice_domain::release::Release;
-use sluice_transitions::{Wish, load_pipeline, verified, want_promotion};
+use sluice_domain::want::Word;
+use sluice_transitions::{Wish, load_pipeline, rollback_budgets, verified, want_promotion};
+
+/// What a person asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// The release; none for the newest one that may go on.
+    pub release: Option<ReleaseNumber>,
+    /// All traffic now for the one that is being rolled out.
+    pub full: bool,
+    /// Why, and in spite of which alarms.
+    pub word: Word,
+}
 
 /// Wants a release in an environment. A hold does not stop what a person asks for.
 ///
@@ -22,7 +34,7 @@ pub async fn run(
     door: &Door,
     caller_arn: &str,
     at: &Place,
-    wanted: Option<ReleaseNumber>,
+    asked: Asked,
     now: Timestamp,
 ) -> Result<Answer, OperateError> {
     let known = known(door, caller_arn, &at.service).await?;
@@ -31,7 +43,10 @@ pub async fn run(
     let spec = spec.ok_or_else(|| no_environment(at, &current_names(&known.pipeline)))?;
     authorise(&known.caller, Action::Promote, Some(spec), &known.pipeline)
         .map_err(|why| not_authorised(&why, at.status()))?;
-    let release = match wanted {
+    if let (true, Some(number)) = (asked.full, asked.release) {
+        return forward::full(door, at, number, &who(&known.caller), asked.word, now).await;
+    }
+    let release = match asked.release {
         Some(number) => release(door, &at.service, number).await?,
         None => newest(door, at, &known).await?,
     };
@@ -44,17 +59,30 @@ pub async fn run(
     let spec = pinned
         .environment(&at.environment)
         .ok_or_else(|| not_in_its_pipeline(at, &release))?;
+    forward::known_alarms(at, spec, &asked.word.despite)?;
+    if !asked.word.despite.is_empty() && environment.on_its_way(release.number).is_some() {
+        return forward::despite(door, at, release.number, &who(&known.caller), asked.word, now).await;
+    }
     if let Some(refusal) = stands_against(at, &release, &environment) {
         return Err(refusal);
     }
     came_this_far(door, at, &release, &pinned).await?;
+    comes_back_in_time(door, at, spec, &environment, release.number).await?;
     // as the release's own version knows them, since its approval compares people (four eyes) by that version
     let person = Caller::of(&pinned, caller_arn, &door.account).person;
     let asker = Asker::Person {
         person,
         arn: caller_arn.to_owned(),
     };
-    let wish = want_promotion(&door.backends, &release, &at.environment, &asker, now).await?;
+    let wish = want_promotion(
+        &door.backends,
+        &release,
+        &at.environment,
+        &asker,
+        &asked.word,
+        now,
+    )
+    .await?;
     let next = at.follow(release.number);
     Ok(done(
         text(at, spec, &environment, &wish),
@@ -191,6 +219,27 @@ async fn came_this_far(
     Err(refused(message, earlier.command_of("promote", release.number)))
 }
 
+/// A release whose way back would take too long at worst is not brought in.
+async fn comes_back_in_time(
+    door: &Door,
+    at: &Place,
+    spec: &EnvironmentSpec,
+    environment: &Environment,
+    release: ReleaseNumber,
+) -> Result<(), OperateError> {
+    let budgets = rollback_budgets(&door.backends, spec, environment).await?;
+    match budgets.and_then(|budgets| budgets.refusal(spec.rollback_within)) {
+        None => Ok(()),
+        Some(why) => {
+            let message = format!(
+                "{}{release} is not promoted into {}: {why}.",
+                at.service, at.environment
+            );
+            Err(refused(message, at.command_of("plan", release)))
+        }
+    }
+}
+
 fn text(at: &Place, spec: &EnvironmentSpec, environment: &Environment, wish: &Wish) -> String {
     let id = wish.promotion.id;
     let mut text = format!("{}{} is wanted in {}.", at.service, id.release, at.environment);
@@ -216,10 +265,10 @@ mod tests {
     #![allow(clippy::panic)]
     use super::*;
     use crate::samples::{
-        at, completed, environment, id, live, person, place, promotion, release, under_way,
+        at, canary, completed, environment, id, live, person, place, promotion, release, under_way,
     };
     use sluice_domain::environment::{Phase, RolloutKind};
-    use sluice_domain::pipeline::{ApprovalSpec, Seconds, Strategy};
+    use sluice_domain::pipeline::{ApprovalSpec, Seconds};
     use sluice_domain::promotion::PromotionState::Wanted;
     use sluice_domain::queue::Queued;
     use sluice_domain::release::Quarantine;
@@ -301,29 +350,7 @@ mod tests {
 
     #[test]
     fn what_is_said() {
-        let mut spec = EnvironmentSpec {
-            name: crate::samples::env("production"),
-            cluster: "mc".into(),
-            namespace: "production".into(),
-            region: None,
-            role: None,
-            manifests: Vec::new(),
-            strategy: Strategy::Rolling,
-            timeout: Seconds(600),
-            rollback_within: Seconds(300),
-            approval: None,
-            operators: None,
-            values: Vec::new(),
-            secret_values: Default::default(),
-            helm_role: None,
-            scale: None,
-            before: Vec::new(),
-            verify: Vec::new(),
-            hold_for: Seconds(1_800),
-            on_drift: Default::default(),
-            alarms: Vec::new(),
-            watch: None,
-        };
+        let mut spec = canary();
         let wish = |superseded| Wish {
             promotion: promotion("production", 43, 1, Wanted),
             superseded,

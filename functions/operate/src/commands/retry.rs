@@ -1,4 +1,4 @@
-//! `retry`: a check that gave no answer, and holds its rollout, is run again.
+//! `retry`: a check that gave no answer, and holds its rollout, is run again; alarms that gave none are read again.
 
 use super::answer::meant;
 use super::done;
@@ -9,12 +9,12 @@ use crate::waking::wake_each;
 use jiff::Timestamp;
 use sluice_domain::api::Answer;
 use sluice_domain::check::ask_again;
-use sluice_domain::environment::Rollout;
+use sluice_domain::environment::{Phase, Rollout};
 use sluice_domain::ids::ReleaseNumber;
 use sluice_domain::pipeline::Action;
 use sluice_table::Transaction;
 
-/// Records the wish and wakes the promotion. The same wish again is fine: it wakes again.
+/// Records the wish and wakes the promotion; what is watched has none, and the sweep looks at it. The same wish again is fine: it wakes again.
 pub async fn run(
     door: &Door,
     caller_arn: &str,
@@ -24,18 +24,33 @@ pub async fn run(
     now: Timestamp,
 ) -> Result<Answer, OperateError> {
     let by = permit(door, caller_arn, at, Action::Retry).await?;
-    let rollout = deciding(|| record(door, at, release, &by, reason.as_deref(), now)).await?;
+    let (rollout, is_watched) = deciding(|| record(door, at, release, &by, reason.as_deref(), now)).await?;
+    if is_watched {
+        let message = format!(
+            "The alarms of {} are read again within a minute or two.",
+            at.environment
+        );
+        return Ok(done(message, Some(at.status()), None));
+    }
     let said = wake_each(door, at, rollout.promotion()).await;
-    let check = rollout
-        .checks
-        .last()
-        .map(|run| format!("{} {}", run.stage, run.name))
-        .unwrap_or_default();
-    let message = format!("{check} is run again in {}.{said}", at.environment);
+    let message = format!("{}{said}", text(at, &rollout));
     let next = rollout
         .release
         .map_or_else(|| at.status(), |release| at.follow(release));
     Ok(done(message, Some(next), Some(rollout.owner)))
+}
+
+fn text(at: &Place, rollout: &Rollout) -> String {
+    if rollout.phase == Phase::Baking {
+        return format!("The alarms of {} are read again.", at.environment);
+    }
+    let check = rollout.checks.last();
+    let check = check.map(|run| format!("{} {}", run.stage, run.name));
+    format!(
+        "{} is run again in {}.",
+        check.unwrap_or_default(),
+        at.environment
+    )
 }
 
 async fn record(
@@ -45,12 +60,13 @@ async fn record(
     by: &str,
     reason: Option<&str>,
     now: Timestamp,
-) -> Result<Rollout, OperateError> {
+) -> Result<(Rollout, bool), OperateError> {
     let table = &door.backends.table;
     let mut environment = table.environment(&at.service, &at.environment).await?;
     let rollout = meant(at, &environment, release)?.clone();
-    if environment.under_way().is_some() && rollout.asked_again {
-        return Ok(rollout);
+    let is_watched = environment.under_way().is_none();
+    if !is_watched && rollout.asked_again {
+        return Ok((rollout, false));
     }
     let mut record = ask_again(&mut environment, by).map_err(|why| {
         let message = format!("There is nothing to run again: {why}.");
@@ -63,5 +79,5 @@ async fn record(
     transaction.record(&mut environment, record, now);
     transaction.update(&environment);
     transaction.commit(table).await?;
-    Ok(rollout)
+    Ok((rollout, is_watched))
 }

@@ -63,6 +63,7 @@ pub async fn call(
         reason: asked.reason,
         by: asked.by,
         restore: asked.restore,
+        undoes: None,
         expires: expires(now),
     };
     door.roll_back.call(request).await

@@ -6,11 +6,11 @@ use crate::door::Door;
 use crate::error::{OperateError, not_found};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use sluice_domain::api::{
-    Activity, Answer, CheckStatus, EnvironmentStatus, LiveStatus, ServiceStatus, WaitingStatus,
+    self, Activity, Answer, CheckStatus, EnvironmentStatus, LiveStatus, ServiceStatus, WaitingStatus,
 };
 use sluice_domain::environment::{Environment, Rollout, RolloutKind};
 use sluice_domain::ids::{EnvironmentName, Hash, PersonName, PromotionId, ServiceName};
-use sluice_domain::pipeline::{ApprovalSpec, Pipeline};
+use sluice_domain::pipeline::{ApprovalSpec, EnvironmentSpec, Pipeline};
 use sluice_domain::promotion::{Promotion, PromotionState};
 use sluice_table::Overview;
 use sluice_transitions::load_pipeline;
@@ -70,7 +70,8 @@ async fn of_service(door: &Door, service: &ServiceName) -> Result<Option<Service
         }
         let mut checks = checks(&state);
         with_log(&door.backends.table, &state, &mut checks).await?;
-        shown.push(of_environment(state, waiting, checks));
+        let spec = pipelines.of_rollout(door, &state).await?;
+        shown.push(of_environment(state, spec, waiting, checks));
     }
     Ok(Some(ServiceStatus {
         service: meta.service,
@@ -103,16 +104,44 @@ impl Pipelines {
         door: &Door,
         promotion: &Promotion,
     ) -> Result<Option<&ApprovalSpec>, OperateError> {
-        if !self.0.contains_key(&promotion.pipeline) {
-            let pipeline =
-                load_pipeline(&door.backends.table, &promotion.service, &promotion.pipeline).await?;
-            self.0.insert(promotion.pipeline.clone(), pipeline);
-        }
-        let spec = self
-            .0
-            .get(&promotion.pipeline)
-            .and_then(|pipeline| pipeline.environment(&promotion.environment));
+        let Promotion {
+            service,
+            environment,
+            pipeline,
+            ..
+        } = promotion;
+        let spec = self.spec(door, service, environment, pipeline).await?;
         Ok(spec.and_then(|spec| spec.approval.as_ref()))
+    }
+
+    /// What the version says that a rollout works by; only its steps and its alarms are told by it.
+    async fn of_rollout(
+        &mut self,
+        door: &Door,
+        state: &Environment,
+    ) -> Result<Option<&EnvironmentSpec>, OperateError> {
+        match state.under_way() {
+            Some(rollout) => {
+                self.spec(door, &state.service, &state.name, &rollout.pipeline)
+                    .await
+            }
+            None => Ok(None),
+        }
+    }
+
+    async fn spec(
+        &mut self,
+        door: &Door,
+        service: &ServiceName,
+        environment: &EnvironmentName,
+        version: &Hash,
+    ) -> Result<Option<&EnvironmentSpec>, OperateError> {
+        if !self.0.contains_key(version) {
+            let pipeline = load_pipeline(&door.backends.table, service, version).await?;
+            self.0.insert(version.clone(), pipeline);
+        }
+        let pipeline = self.0.get(version);
+        Ok(pipeline.and_then(|pipeline| pipeline.environment(environment)))
     }
 }
 
@@ -167,16 +196,23 @@ fn waiting(promotion: &Promotion, asked: Option<&ApprovalSpec>) -> WaitingStatus
 
 fn of_environment(
     state: Environment,
+    spec: Option<&EnvironmentSpec>,
     waiting: Vec<WaitingStatus>,
     checks: Vec<CheckStatus>,
 ) -> EnvironmentStatus {
     // While something is done, what helm was last told may be of what comes.
     let calm = state.lease.is_none();
-    let helm = state.helm.as_ref().filter(|_| calm);
+    // On tracks it may be of the one that has no traffic.
+    let tracked = state.tracks.as_ref().is_some_and(|tracks| tracks.by_helm);
+    let helm = state.helm.as_ref().filter(|_| calm && !tracked);
     let revision = helm.and_then(|run| run.revision);
     EnvironmentStatus {
         checks,
-        activity: state.under_way().map(activity),
+        tracks: api::tracks(&state, spec),
+        alarms: api::alarms(&state, spec),
+        // While something is done, the watch rests.
+        watch: state.watch.as_ref().filter(|_| calm).map(api::watch),
+        activity: state.under_way().map(|rollout| activity(rollout, spec)),
         name: state.name,
         live: state.live.map(|live| LiveStatus {
             release: live.release,
@@ -190,7 +226,7 @@ fn of_environment(
     }
 }
 
-fn activity(rollout: &Rollout) -> Activity {
+fn activity(rollout: &Rollout, spec: Option<&EnvironmentSpec>) -> Activity {
     let what = match rollout.kind {
         RolloutKind::Promotion { .. } => "promotion",
         RolloutKind::Rollback { restore: true, .. } => "restore",
@@ -204,6 +240,7 @@ fn activity(rollout: &Rollout) -> Activity {
         deadline: rollout.deadline,
         execution: rollout.owner.clone(),
         reason: rollout.waits_for.clone().or_else(|| rollout.reason.clone()),
+        traffic: spec.and_then(|spec| api::traffic(rollout, spec)),
         held_until: rollout.held_until,
     }
 }
@@ -212,7 +249,9 @@ fn activity(rollout: &Rollout) -> Activity {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::samples::{at, digest, environment, hash, id, live, person, promotion, under_way};
+    use crate::samples::{
+        at, canary, digest, environment, hash, id, live, on_tracks, person, promotion, under_way,
+    };
     use sluice_domain::environment::Phase;
     use sluice_domain::pipeline::Seconds;
     use sluice_domain::promotion::{Approval, Evidence, Vote};
@@ -240,7 +279,13 @@ mod tests {
             Phase::Rolling,
         );
         assert_eq!(in_the_queue(&state), [id(43, 1)]);
-        insta::assert_json_snapshot!(of_environment(state, Vec::new(), Vec::new()));
+        insta::assert_json_snapshot!(of_environment(state, None, Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn a_rollout_on_tracks_is_shown_with_its_traffic_and_alarms() {
+        let state = on_tracks(Phase::Baking, 1);
+        insta::assert_json_snapshot!(of_environment(state, Some(&canary()), Vec::new(), Vec::new()));
     }
 
     #[test]
@@ -252,7 +297,7 @@ mod tests {
                 restore,
             };
             let state = under_way(environment("dev"), kind, 41, Phase::Rolling);
-            assert_eq!(activity(state.rollout.as_ref().unwrap()).what, name);
+            assert_eq!(activity(state.rollout.as_ref().unwrap(), None).what, name);
         }
     }
 

@@ -4,7 +4,10 @@ MiniStack (PyPI `ministack`, pinned in ../requirements-ministack.txt) emulates A
 replaces a few of its functions, says what AWS does and does that:
 
     registry        an image push becomes an EventBridge event; layers have URLs that can be reached
-    alarms          alarms are evaluated as CloudWatch does, and their transitions become EventBridge events
+    alarms          alarms are evaluated as CloudWatch does, on metric math too; their transitions become EventBridge events
+                    and a history with milliseconds
+    metrics         GetMetricData: exact dimensions, expressions (metric_math), the newest value first
+    load_balancers  weighted forward actions, target groups in use, targets whose health is what was said of them
     state_machines  time-outs, heartbeats, tokens, nested executions, error names, the state machine's own role
     functions       warm calls without delays, asynchronous retries, invocations in flight, who called a Function URL
     clusters        DescribeCluster and TokenReview for real Kubernetes API servers
@@ -17,10 +20,10 @@ replaces a few of its functions, says what AWS does and does that:
     MSP_INVOCATIONS      folder that holds <request id>.json = {pid, function, event} for every invocation in flight
     MSP_PERMISSIONS_LOG  file that gets one JSON line per permission checked of a role or user (never of root keys)
 """
-from . import alarms, clusters, functions, permissions, registry, state_machines
+from . import alarms, clusters, functions, load_balancers, metrics, permissions, registry, state_machines
 
 
 def install():
     """Put every correction into MiniStack's modules. Once per process."""
-    for module in (registry, alarms, permissions, state_machines, functions, clusters):
+    for module in (registry, alarms, metrics, load_balancers, permissions, state_machines, functions, clusters):
         module.install()

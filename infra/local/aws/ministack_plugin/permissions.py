@@ -5,11 +5,11 @@ import threading
 import time
 
 from ministack import app
-from ministack.core import iam_evaluator
+from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_region
 from ministack.services import sts
 
-_enforce = iam_evaluator.enforce
+_enforce, _extract_iam_action = iam_evaluator.enforce, iam_actions.extract_iam_action
 _lock = threading.Lock()
 
 
@@ -46,6 +46,15 @@ def _record(access_key_id, action, resource_arn, refused):
         log.write(line + "\n")
 
 
+def extract_iam_action(service, method, path, headers, *rest):
+    """CloudWatch's protocol in the newer SDKs names the operation in the path, which MiniStack takes for no action: it is not
+    checked, but recorded, so that what is granted can be compared with what is used."""
+    found = _extract_iam_action(service, method, path, headers, *rest)
+    if found is None and service == "monitoring" and "/operation/" in path:
+        _record(app.extract_access_key_id(headers, {}), "cloudwatch:" + path.rsplit("/", 1)[-1], "*", None)
+    return found
+
+
 def evict_expired_sessions():
     """MiniStack's own goes through the sessions while threads of running executions add theirs, which ends one of these
     executions with "dictionary changed size during iteration"."""
@@ -56,5 +65,5 @@ def evict_expired_sessions():
 
 
 def install():
-    iam_evaluator.enforce = enforce
+    iam_evaluator.enforce, iam_actions.extract_iam_action = enforce, extract_iam_action
     sts._evict_expired_sessions = evict_expired_sessions

@@ -39,10 +39,16 @@ impl Etcd {
             ("initial-cluster", &format!("default={peers}")),
             ("listen-client-urls", &url),
             ("advertise-client-urls", &url),
-            ("unsafe-no-fsync", "true"), // the data is thrown away
+            ("unsafe-no-fsync", "true"),           // the data is thrown away
+            ("quota-backend-bytes", "8589934592"), // half an hour of history (below) may outgrow the usual 2 GiB
         ]);
         let daemon = Daemon::start("etcd", &dir.join("logs/etcd.log"), &binaries.etcd, &args, &[])?;
         Ok(Self { daemon, url })
+    }
+
+    /// `http://127.0.0.1:<port>`.
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// Fails when it has ended.
@@ -162,6 +168,9 @@ fn start_apiserver(
     let args = flags(&[
         ("etcd-servers", etcd),
         ("etcd-prefix", &format!("/{name}")),
+        // Tests read what happened from etcd itself: readable, and for longer than 5 minutes.
+        ("storage-media-type", "application/json"),
+        ("etcd-compaction-interval", "30m"),
         ("bind-address", "127.0.0.1"),
         ("secure-port", &port.to_string()),
         ("tls-cert-file", &file("apiserver.crt")),

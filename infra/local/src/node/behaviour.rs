@@ -9,6 +9,7 @@
 //! | `sluice.sim/exit-code` | the code it ends with; alone: ends when it would be ready | 1 for a crash, else 0 |
 //! | `sluice.sim/log` | what it prints as it starts; `$NAME` stands for a variable of its environment | says that it is simulated |
 //! | `sluice.sim/terminate-after` | from the deletion of its pod to its end, at most the pod's grace period | `0s` |
+//! | `sluice.sim/requests-per-second`, `error-rate`, `latency`, `metric-namespace` | the metrics of its traffic: see [`super::load`] | |
 //!
 //! `sluice.sim/<argument>/<what>` is `sluice.sim/<what>` for a container whose first argument that is: one image serves
 //! well, and fails its migration.
@@ -17,6 +18,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+
+use super::load::Load;
 
 /// How a container of an image behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +62,9 @@ impl Behaviour {
             faults.push(fault);
             None
         });
+        if let Err(fault) = Load::read(labels) {
+            faults.push(fault);
+        }
         if !faults.is_empty() {
             return Err(faults.join("; "));
         }
@@ -123,11 +129,13 @@ pub fn with_argument(
     labels
 }
 
-fn get<'a>(labels: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
+/// The text of a label `sluice.sim/<name>`.
+pub fn get<'a>(labels: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
     labels.get(&format!("sluice.sim/{name}")).map(String::as_str)
 }
 
-fn duration(labels: &BTreeMap<String, String>, name: &str) -> Result<Option<Duration>, String> {
+/// A duration of a label `sluice.sim/<name>`.
+pub fn duration(labels: &BTreeMap<String, String>, name: &str) -> Result<Option<Duration>, String> {
     let Some(text) = get(labels, name) else {
         return Ok(None);
     };

@@ -92,6 +92,14 @@ impl Registry {
         })
     }
 
+    /// The labels of an image's config.
+    pub async fn labels(&self, image: &str) -> Result<BTreeMap<String, String>, String> {
+        let reference = parse(image).ok_or_else(|| format!("{image} names no registry"))?;
+        let asked = reference.digest.or(reference.tag).unwrap_or("latest");
+        let (bytes, _) = self.manifest(reference.repository, asked).await?;
+        Ok(labels(&self.config(reference.repository, &bytes).await?))
+    }
+
     /// A manifest's bytes and their own digest, which must be the one asked for.
     async fn manifest(&self, repository: &str, reference: &str) -> Result<(Vec<u8>, String), String> {
         let bytes = self.get(&format!("{repository}/manifests/{reference}")).await?;

@@ -4,8 +4,9 @@
 //! image that the local registry really holds: see [`behaviour`] for the labels, README.md for what is compressed.
 
 mod behaviour;
-mod image;
+pub mod image;
 mod life;
+pub mod load;
 mod logs;
 mod references;
 mod status;

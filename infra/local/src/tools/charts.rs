@@ -2,42 +2,25 @@
 //! project. `infra/local/charts.json` names them.
 
 use std::fs;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
-use super::{Recipe, find, program};
+use super::Recipe;
+use super::modules::{Module, inside};
 use crate::places;
 
 /// One chart of `charts.json`.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Pinned {
     /// The folder it gets, and the chart's own name.
     name: String,
     /// The Go module that ships it.
-    module: String,
-    /// The module's version.
-    version: String,
-    /// The module's sum as go.sum has it: SHA-256 over the files and their names (`golang.org/x/mod/sumdb/dirhash`).
-    sum: String,
+    #[serde(flatten)]
+    module: Module,
     /// The chart's folder in the module.
     folder: PathBuf,
-    /// The module's licence (SPDX), which lets tests use it.
-    licence: String,
-}
-
-/// What `go mod download -json` says of a module.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Downloaded {
-    #[serde(default)]
-    error: Option<String>,
-    #[serde(default)]
-    dir: PathBuf,
-    #[serde(default)]
-    sum: String,
 }
 
 /// The folder that holds each chart in a folder of its name.
@@ -50,7 +33,7 @@ pub async fn charts() -> Result<PathBuf> {
             for chart in &pinned {
                 fetch(chart, &folder)
                     .await
-                    .with_context(|| format!("fetching {}@{}", chart.module, chart.version))?;
+                    .with_context(|| format!("fetching {}@{}", chart.module.module, chart.module.version))?;
             }
             Ok(())
         })
@@ -58,47 +41,13 @@ pub async fn charts() -> Result<PathBuf> {
 }
 
 async fn fetch(chart: &Pinned, folder: &Path) -> Result<()> {
-    let go = find("go").context(
-        "Go is not installed, and charts for tests are fetched with it. Install Go 1.26 or newer (https://go.dev/dl) and put \
-         it into PATH",
-    )?;
-    let nowhere = tempfile::tempdir()?; // outside of every Go module
-    let done = program(&go)
-        .args(["mod", "download", "-json"])
-        .arg(format!("{}@{}", chart.module, chart.version))
-        .env("GOWORK", "off")
-        .env("GOFLAGS", "-mod=mod")
-        .current_dir(nowhere.path())
-        .stdin(std::process::Stdio::null())
-        .output()
-        .await
-        .context("starting go")?;
-    let said: Downloaded = serde_json::from_slice(&done.stdout)
-        .with_context(|| format!("go said: {}", String::from_utf8_lossy(&done.stderr).trim()))?;
-    copy(&checked(chart, &said)?, &folder.join(&chart.name))
+    let module = chart.module.download().await?;
+    copy(&found(chart, &module)?, &folder.join(&chart.name))
 }
 
-/// The chart's folder in a module that is the one that was pinned.
-fn checked(chart: &Pinned, said: &Downloaded) -> Result<PathBuf> {
-    if let Some(error) = &said.error {
-        bail!("go refuses it: {error}");
-    }
-    if said.sum != chart.sum {
-        bail!(
-            "its sum is {}, and infra/local/charts.json has {}: the module is not the one that was looked at ({})",
-            said.sum,
-            chart.sum,
-            chart.licence
-        );
-    }
-    if chart
-        .folder
-        .components()
-        .any(|part| !matches!(part, Component::Normal(_)))
-    {
-        bail!("{} leads out of the module", chart.folder.display());
-    }
-    let found = said.dir.join(&chart.folder);
+/// The chart's folder in its module.
+fn found(chart: &Pinned, module: &Path) -> Result<PathBuf> {
+    let found = inside(module, &chart.folder)?;
     if !found.join("Chart.yaml").is_file() {
         bail!("it has no chart in {}", chart.folder.display());
     }
@@ -126,49 +75,32 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    fn pinned(folder: &str) -> Pinned {
-        Pinned {
-            name: "x".into(),
-            module: "example.com/x".into(),
-            version: "v1.0.0".into(),
-            sum: "h1:good".into(),
-            folder: folder.into(),
-            licence: "MIT".into(),
-        }
-    }
-
     #[test]
-    fn only_the_chart_that_was_pinned_is_taken() {
+    fn a_module_without_the_chart_is_refused() {
         let module = tempfile::tempdir().unwrap();
         fs::create_dir_all(module.path().join("charts/x")).unwrap();
         fs::write(module.path().join("charts/x/Chart.yaml"), "name: x\n").unwrap();
-        let said = |sum: &str, error: Option<&str>| Downloaded {
-            error: error.map(str::to_owned),
-            dir: module.path().into(),
-            sum: sum.into(),
+        let pinned = |folder: &str| Pinned {
+            name: "x".into(),
+            module: Module {
+                module: "example.com/x".into(),
+                version: "v1.0.0".into(),
+                sum: "h1:good".into(),
+                licence: "MIT".into(),
+            },
+            folder: folder.into(),
         };
-        for (chart, said, wanted) in [
-            (pinned("charts/x"), said("h1:good", None), ""),
-            (pinned("charts/x"), said("h1:bad", None), "its sum is h1:bad"),
-            (pinned("charts/x"), said("", Some("gone")), "go refuses it: gone"),
-            (
-                pinned("charts/y"),
-                said("h1:good", None),
-                "has no chart in charts/y",
-            ),
-            (pinned("../x"), said("h1:good", None), "leads out"),
-        ] {
-            let error = checked(&chart, &said).err().map(|error| error.to_string());
-            assert_eq!(error.is_none(), wanted.is_empty(), "{error:?}");
-            assert!(error.unwrap_or_default().contains(wanted));
-        }
+        let refused = |folder| found(&pinned(folder), module.path()).unwrap_err().to_string();
+        assert!(found(&pinned("charts/x"), module.path()).is_ok());
+        assert!(refused("charts/y").contains("has no chart in charts/y"));
+        assert!(refused("../x").contains("leads out"));
     }
 
     #[test]
     fn what_is_pinned_can_be_read() {
         let text = fs::read(places::local("charts.json")).unwrap();
         let pinned: Vec<Pinned> = serde_json::from_slice(&text).unwrap();
-        assert!(pinned.iter().all(|chart| chart.sum.starts_with("h1:")));
+        assert!(pinned.iter().all(|chart| chart.module.sum.starts_with("h1:")));
         assert!(pinned.len() >= 2);
     }
 

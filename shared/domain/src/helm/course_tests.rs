@@ -41,6 +41,8 @@ fn revision(number: u32, status: HelmStatus, fence: Option<u64>, manifest: &str)
 fn bundle(of: Option<&HelmRevision>, archive: bool) -> HelmBundle {
     let hash = Hash::parse(&"a".repeat(64)).unwrap();
     HelmBundle {
+        tracks: std::collections::BTreeMap::new(),
+        replicas: Vec::new(),
         release: "api".into(),
         chart: ChartRef {
             name: "api".into(),

@@ -61,7 +61,8 @@ fn deciders(spec: &EnvironmentSpec) -> impl Iterator<Item = &PersonName> {
 }
 
 /// The environments whose protection the new version changes: anything of their approval or operators, the principal of
-/// anyone who decides there, their cluster, namespace, region or roles, their name, or that they are there at all.
+/// anyone who decides there, their cluster, namespace, region or roles, their name, or that they are there at all; and the
+/// pauses of a canary that it takes away.
 ///
 /// Also where another environment would come into its place, which would be a way around it.
 /// An environment that asks nobody so far is not among them: adding an approval needs none.
@@ -69,13 +70,24 @@ pub fn approval_changes(old: &Pipeline, new: &Pipeline) -> Vec<EnvironmentName> 
     let changed = |spec: &&EnvironmentSpec| {
         let now = new.environment(&spec.name).map(|now| Guard::of(new, now));
         let guarded = deciders(spec).next().is_some();
-        guarded && (now != Some(Guard::of(old, spec)) || is_bypassed(spec, old, new))
+        let unguarded = now != Some(Guard::of(old, spec)) || is_bypassed(spec, old, new);
+        guarded && (unguarded || asks_less(spec, new))
     };
     old.environments
         .iter()
         .filter(changed)
         .map(|spec| spec.name.clone())
         .collect()
+}
+
+/// Whether a person was awaited at a weight at which none is in the new version. More pauses, and longer ones, take
+/// nothing from anybody. Alarms, bakes and weights are measures and not decisions: they are not guarded.
+fn asks_less(spec: &EnvironmentSpec, new: &Pipeline) -> bool {
+    let now: BTreeSet<u32> = new
+        .environment(&spec.name)
+        .map(|now| now.strategy.pauses().collect())
+        .unwrap_or_default();
+    spec.strategy.pauses().any(|weight| !now.contains(&weight))
 }
 
 /// Whether the new version brings another environment to where this one could be.

@@ -34,6 +34,10 @@ pub enum Action {
     Answer,
     /// Have a check that gave no answer run again.
     Retry,
+    /// Keep a rollout where it is.
+    Pause,
+    /// Let it go on.
+    Resume,
     /// Take the service out of Sluice's care.
     Remove,
     /// Look.
@@ -42,7 +46,7 @@ pub enum Action {
 
 impl Action {
     /// All of them.
-    pub const ALL: [Action; 14] = [
+    pub const ALL: [Action; 16] = [
         Action::Apply,
         Action::Promote,
         Action::Approve,
@@ -55,6 +59,8 @@ impl Action {
         Action::Unquarantine,
         Action::Answer,
         Action::Retry,
+        Action::Pause,
+        Action::Resume,
         Action::Remove,
         Action::Read,
     ];
@@ -74,6 +80,8 @@ impl Action {
             Action::Unquarantine => "unquarantine",
             Action::Answer => "answer",
             Action::Retry => "retry",
+            Action::Pause => "pause",
+            Action::Resume => "resume",
             Action::Remove => "remove",
             Action::Read => "status",
         }
@@ -89,7 +97,9 @@ impl Action {
             | Action::Hold
             | Action::Unhold
             | Action::Answer
-            | Action::Retry => Needs::Operator,
+            | Action::Retry
+            | Action::Pause
+            | Action::Resume => Needs::Operator,
             Action::Quarantine | Action::Unquarantine | Action::Remove => Needs::OperatorEverywhere,
         }
     }

@@ -11,7 +11,12 @@ const GRACE_DEFAULT: u64 = 30;
 /// Faults where even a rollout in which every pod is ready at once takes longer than allowed; a warning where a pod may
 /// take longer to stop than a rollback may take.
 pub(super) fn check(document: &Document, spec: &EnvironmentSpec) -> Vec<Fault> {
-    let least = Seconds(least(&document.value));
+    // A track's pods are made all at once: there is nothing that they replace.
+    let least = if spec.strategy.has_tracks() {
+        Seconds(ready(&document.value))
+    } else {
+        Seconds(least(&document.value))
+    };
     let name = text_at(&document.value, "/metadata/name").unwrap_or_default();
     let mut found = Vec::new();
     for (what, limit) in [
@@ -24,7 +29,12 @@ pub(super) fn check(document: &Document, spec: &EnvironmentSpec) -> Vec<Fault> {
                 "takes at least {least} to replace its pods, and {what} of {} is {limit}",
                 spec.name
             );
-            let right = format!("{what} = \"{least}\" or more, fewer seconds, or a larger maxSurge");
+            let surge = if spec.strategy.has_tracks() {
+                ""
+            } else {
+                ", or a larger maxSurge"
+            };
+            let right = format!("{what} = \"{least}\" or more, or fewer seconds{surge}");
             found.push(finding(document, FaultKind::Conflict, &key, problem, right));
         }
     }
@@ -61,18 +71,31 @@ pub fn least_time(deployment: &Value, replicas: Option<i32>) -> Option<Seconds> 
 /// The least time, in seconds, in which every pod can be replaced: batches of `maxSurge + maxUnavailable` pods, each
 /// ready for `minReadySeconds` before the next. Without minReadySeconds nothing can be said.
 fn least(deployment: &Value) -> u64 {
-    let number = |pointer: &str| deployment.pointer(pointer).and_then(Value::as_u64);
-    let ready = number("/spec/minReadySeconds").unwrap_or(0);
-    let replicas = number("/spec/replicas").unwrap_or(1).max(1);
+    let ready = ready(deployment);
+    let replicas = deployment.pointer("/spec/replicas").and_then(Value::as_u64);
+    let replicas = replicas.unwrap_or(1).max(1);
+    let (surge, unavailable) = surge_and_unavailable(deployment, replicas);
+    let batch = surge.saturating_add(unavailable).max(1);
+    replicas.div_ceil(batch).saturating_mul(ready)
+}
+
+/// How many pods more and how many fewer than the replicas there may be while they are replaced.
+pub(crate) fn surge_and_unavailable(deployment: &Value, replicas: u64) -> (u64, u64) {
     if text_at(deployment, "/spec/strategy/type") == Some("Recreate") {
-        return ready;
+        return (0, replicas);
     }
     let share = |name: &str| deployment.pointer(&format!("/spec/strategy/rollingUpdate/{name}"));
     // Kubernetes rounds a percentage of maxSurge up and of maxUnavailable down; both are 25 % by default.
-    let surge = pods(share("maxSurge"), replicas, true);
-    let unavailable = pods(share("maxUnavailable"), replicas, false);
-    let batch = surge.saturating_add(unavailable).max(1);
-    replicas.div_ceil(batch).saturating_mul(ready)
+    (
+        pods(share("maxSurge"), replicas, true),
+        pods(share("maxUnavailable"), replicas, false),
+    )
+}
+
+/// How long each pod must have been ready.
+fn ready(deployment: &Value) -> u64 {
+    let seconds = deployment.pointer("/spec/minReadySeconds");
+    seconds.and_then(Value::as_u64).unwrap_or(0)
 }
 
 fn pods(share: Option<&Value>, replicas: u64, round_up: bool) -> u64 {

@@ -1,7 +1,7 @@
 //! A Deployment of a manifest file: whether Sluice can roll it out at all.
 
 use super::FaultKind;
-use super::manifest::{Findings, text_at};
+use super::manifest::Findings;
 use super::text::cut;
 use serde_json::Value;
 
@@ -38,17 +38,6 @@ pub(super) fn check(findings: &mut Findings<'_>) {
             None,
             problem,
             "at least 1, or leave it to an autoscaler",
-        );
-    }
-    if text_at(value, "/spec/strategy/type") == Some("Recreate") {
-        let problem =
-            "Recreate stops every pod before a new one starts: each rollout and rollback is an outage";
-        findings.add(
-            FaultKind::Warning,
-            "spec.strategy.type",
-            None,
-            problem,
-            "RollingUpdate, which is the default",
         );
     }
     check_env(findings);

@@ -1,12 +1,12 @@
 //! `[[environment]]`: one place where the service runs.
 
-use super::delivery;
 use super::people::{self, People};
 use super::reading::Reading;
 use super::section::{Place, Section, Text};
 use super::target::Target;
 use super::workload::{Form, dns_label, manifests};
-use super::{ApprovalSpec, EnvironmentSpec, FaultKind, Principal, Seconds, Strategy, arn, keys};
+use super::{ApprovalSpec, EnvironmentSpec, FaultKind, Principal, Seconds, arn, keys};
+use super::{alarms, delivery, strategies};
 use crate::ids::{EnvironmentName, PersonName};
 use std::collections::BTreeSet;
 
@@ -14,14 +14,19 @@ use std::collections::BTreeSet;
 const TIMEOUT: (Seconds, Seconds) = (Seconds(10), Seconds(6 * 3_600));
 const TIMEOUT_DEFAULT: Seconds = Seconds(600);
 /// Limits of `rollback_within`: a pod is given 30 s to stop unless its template says otherwise.
-const ROLLBACK_WITHIN: (Seconds, Seconds) = (Seconds(30), Seconds(3_600));
+const ROLLBACK_WITHIN: (Seconds, Seconds) = (Seconds(30), LONGEST_ROLLBACK);
+pub(crate) const LONGEST_ROLLBACK: Seconds = Seconds(3_600);
 const ROLLBACK_WITHIN_DEFAULT: Seconds = Seconds(300);
-/// Limits of `expires`. With the longest rollout and rollback after it, an execution stays under the year that Step
-/// Functions gives it, with two months left for its turn in the queue (Step Functions quotas, "maximum execution time").
+/// Limits of `expires`. With the longest steps, watch, rollout and rollback after it, an execution stays under the year
+/// that Step Functions gives it, with a month left for its turn in the queue and for checks that hold it (Step Functions
+/// quotas, "maximum execution time").
 const EXPIRES: (Seconds, Seconds) = (Seconds(60), Seconds(300 * 86_400));
 const EXPIRES_DEFAULT: Seconds = Seconds(86_400);
 const YEAR: u64 = 365 * 86_400;
-const _: () = assert!(EXPIRES.1.0 + TIMEOUT.1.0 + ROLLBACK_WITHIN.1.0 < YEAR - 60 * 86_400);
+const _: () = assert!(
+    EXPIRES.1.0 + strategies::LONGEST_STEPS.0 + alarms::WATCH.1.0 + TIMEOUT.1.0 + ROLLBACK_WITHIN.1.0
+        < YEAR - 30 * 86_400
+);
 
 /// What could be read of an environment, also where it has faults: what is checked across environments.
 pub(super) struct Read {
@@ -58,7 +63,8 @@ pub(super) fn read(
         .text(section, "helm_role")
         .and_then(|text| self::role(reading, &text, region.as_deref()));
     delivery::check_helm_role(reading, section, form, role.as_ref(), helm_role.as_ref());
-    let strategy = strategy(reading, section);
+    let alarms = alarms::read(reading, section);
+    let strategies::Read { strategy, answering } = strategies::read(reading, section, people, &alarms);
     let manifests = manifests(reading, section);
     let timeout = reading.duration(section, "timeout", TIMEOUT, TIMEOUT_DEFAULT);
     let rollback = reading.duration(
@@ -67,7 +73,9 @@ pub(super) fn read(
         ROLLBACK_WITHIN,
         ROLLBACK_WITHIN_DEFAULT,
     );
-    check_budget(reading, section, timeout, rollback);
+    if !section.value("strategy").is_some_and(|value| value.is_table()) {
+        check_budget(reading, section, timeout, rollback);
+    }
     let operators = people::list(reading, section, "operators", people);
     let operators: Option<Vec<_>> = operators.map(|list| list.into_iter().map(|(name, _)| name).collect());
     let approval = reading.section(section, "approval");
@@ -76,7 +84,8 @@ pub(super) fn read(
     let approvers = approval.iter().flatten().flat_map(|approval| &approval.approvers);
     let deciders = approvers
         .chain(operators.iter().flatten())
-        .chain(&delivery.answering);
+        .chain(&delivery.answering)
+        .chain(&answering);
     let deciders = deciders.cloned().collect();
     let target = cluster
         .clone()
@@ -121,8 +130,8 @@ pub(super) fn read(
                 verify: delivery.verify,
                 hold_for: delivery.hold_for?,
                 on_drift: delivery.on_drift?,
-                alarms: Vec::new(),
-                watch: None,
+                alarms: alarms.names,
+                watch: alarms.watch,
             })
         })(),
         name,
@@ -214,43 +223,6 @@ fn role(reading: &mut Reading<'_>, text: &Text<'_>, region: Option<&str>) -> Opt
         reading.fault(FaultKind::Conflict, &text.place, text.quoted(), problem, right);
     }
     Some((text.text.to_owned(), account.to_owned()))
-}
-
-fn strategy(reading: &mut Reading<'_>, section: &Section<'_, '_>) -> Option<Strategy> {
-    let right = "\"rolling\", which is also the default";
-    let later = "is known, but not in this version of Sluice";
-    let place = section.place_of("strategy");
-    if section.value("strategy").is_some_and(|value| value.is_table()) {
-        let table = reading.section(section, "strategy")?;
-        for key in table.names() {
-            let known = keys::STRATEGIES_LATER.contains(&key.text);
-            let (kind, problem) = if known {
-                (FaultKind::NotYet, later)
-            } else {
-                (FaultKind::UnknownKey, "is no strategy")
-            };
-            reading.fault(
-                kind,
-                &key.place,
-                Some(format!("`{}`", key.text)),
-                problem,
-                format!("strategy = {right}"),
-            );
-        }
-        return None;
-    }
-    if !section.has("strategy") {
-        return Some(Strategy::Rolling);
-    }
-    let text = reading.text(section, "strategy")?;
-    match text.text {
-        "rolling" => return Some(Strategy::Rolling),
-        name if keys::STRATEGIES_LATER.contains(&name) => {
-            reading.fault(FaultKind::NotYet, &place, text.quoted(), later, right);
-        }
-        _ => reading.fault(FaultKind::Value, &place, text.quoted(), "is no strategy", right),
-    }
-    None
 }
 
 /// A rolling restore is the same change as the rollout that it undoes, pod by pod, with images that are on the nodes.

@@ -4,7 +4,7 @@ use super::reading::Reading;
 use super::section::{Place, Section, Text};
 use super::value_path::{self, PATH};
 use super::workload::{is_dns_label, repository_path};
-use super::{ChartSource, FaultKind, HelmWorkload, ImageValues, arn, keys};
+use super::{ChartSource, FaultKind, HelmWorkload, ImageValues, arn, keys, track_values};
 use crate::ids::{Digest, Repository};
 use toml::de::DeValue;
 
@@ -32,6 +32,7 @@ pub(super) fn read(reading: &mut Reading<'_>, workload: &Section<'_, '_>) -> Opt
     let release = release.map(|text| reading.parsed(&text, RELEASE, release_name));
     let history_limit = history_limit(reading, &section);
     check_replicas(reading, &section, image.as_ref(), &replicas);
+    let tracks = track_values::read(reading, &section, image.as_ref(), &replicas);
     Some(HelmWorkload {
         chart: chart?,
         release: match release {
@@ -41,6 +42,7 @@ pub(super) fn read(reading: &mut Reading<'_>, workload: &Section<'_, '_>) -> Opt
         image: image?,
         replicas,
         history_limit: history_limit?,
+        tracks: tracks?,
     })
 }
 

@@ -1,4 +1,4 @@
-//! The Jobs of `before` and `verify`: one in a file, from which each run is made.
+//! The Jobs of `before`, `verify` and `preview`: one in a file, from which each run is made.
 
 use super::deployment::{all_containers, check_env};
 use super::files::{Files, JOB_FILE};
@@ -19,7 +19,12 @@ pub(super) fn read<R: FnMut(&str) -> Result<String, String>>(
     spec: &EnvironmentSpec,
 ) -> (BTreeMap<String, Value>, Vec<Fault>) {
     let (mut jobs, mut faults) = (BTreeMap::new(), Vec::new());
-    for check in spec.before.iter().chain(&spec.verify) {
+    for check in spec
+        .before
+        .iter()
+        .chain(&spec.verify)
+        .chain(spec.strategy.preview())
+    {
         let CheckAction::Job { file } = &check.run else {
             continue;
         };

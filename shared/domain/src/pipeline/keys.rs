@@ -40,7 +40,7 @@ pub(super) const DEPLOYMENT: Keys = Keys {
 
 pub(super) const HELM: Keys = Keys {
     table: "[workload.helm]",
-    known: &["chart", "image", "replicas", "release", "history_limit"],
+    known: &["chart", "image", "replicas", "release", "history_limit", "tracks"],
     later: &[],
 };
 
@@ -51,9 +51,9 @@ pub(super) const IMAGE: Keys = Keys {
     later: &[],
 };
 
-/// What `before` and `verify` list.
+/// What `before`, `verify` and `preview` list.
 pub(super) const CHECK: Keys = Keys {
-    table: "an entry of `before` or `verify`",
+    table: "an entry of `before`, `verify` or `preview`",
     known: &[
         "job",
         "lambda",
@@ -89,13 +89,12 @@ pub(super) const ENVIRONMENT: Keys = Keys {
         "verify",
         "hold_for",
         "on_drift",
+        "alarms",
+        "watch",
     ],
     later: &[
         ("gates", LEAVE_OUT),
-        ("alarms", LEAVE_OUT),
-        ("watch", LEAVE_OUT),
         ("flags", LEAVE_OUT),
-        ("requests", LEAVE_OUT),
         (
             "on_newer",
             "leave it out: a release that waits is kept, and the newest one behind it",
@@ -119,10 +118,45 @@ pub(super) const PERSON: Keys = Keys {
     later: &[],
 };
 
-/// Strategies of the design that this version refuses.
-pub(super) const STRATEGIES_LATER: [&str; 2] = ["canary", "blue_green"];
+/// `strategy`, where it is a table.
+pub(super) const STRATEGY: Keys = Keys {
+    table: "[environment.strategy]",
+    known: &["canary", "blue_green"],
+    later: &[],
+};
 
-pub(super) const ALL: [&Keys; 10] = [
+pub(super) const CANARY: Keys = Keys {
+    table: "[environment.strategy.canary]",
+    known: &["router", "service", "steps", "requests"],
+    later: &[],
+};
+
+pub(super) const BLUE_GREEN: Keys = Keys {
+    table: "[environment.strategy.blue_green]",
+    known: &["router", "service", "preview"],
+    later: &[],
+};
+
+pub(super) const STEP: Keys = Keys {
+    table: "an entry of `steps`",
+    known: &["weight", "bake", "pause"],
+    later: &[],
+};
+
+/// `router`, where it is a table.
+pub(super) const ROUTER: Keys = Keys {
+    table: "`router`",
+    known: &["http_route", "alb_ingress", "action"],
+    later: &[],
+};
+
+pub(super) const REQUESTS: Keys = Keys {
+    table: "`requests`",
+    known: &["metric", "dimensions", "at_least"],
+    later: &[],
+};
+
+pub(super) const ALL: [&Keys; 16] = [
     &ROOT,
     &SOURCE,
     &WORKLOAD,
@@ -133,6 +167,12 @@ pub(super) const ALL: [&Keys; 10] = [
     &HELM,
     &IMAGE,
     &CHECK,
+    &STRATEGY,
+    &CANARY,
+    &BLUE_GREEN,
+    &STEP,
+    &ROUTER,
+    &REQUESTS,
 ];
 
 /// What a key is in a table.

@@ -124,6 +124,10 @@ fn identity(findings: &mut Findings<'_>) -> Option<Identity> {
     let Some(place) = KINDS.iter().position(|known| *known == (version, kind)) else {
         let right = match KINDS.iter().find(|(_, known)| *known == kind) {
             Some((version, _)) => format!("apiVersion: {version}"),
+            None if ["HTTPRoute", "Ingress"].contains(&kind) => {
+                "it is applied by whoever owns the gateway or load balancer; as a strategy's `router`, Sluice writes its \
+                 weights and nothing else".to_owned()
+            }
             None if kind == "List" => "its items as documents of their own, divided by `---`".to_owned(),
             None => format!("one of {}; apply others by other means", supported()),
         };
@@ -194,24 +198,21 @@ pub(super) fn check_metadata(findings: &mut Findings<'_>, namespace: &str) {
         "spec/template/metadata/annotations",
     ] {
         check_text_map(findings, pointer);
-        let Some(map) = findings
-            .document
-            .value
-            .pointer(&format!("/{pointer}"))
-            .and_then(Value::as_object)
-        else {
-            continue;
-        };
-        for key in map.keys().filter(|key| key.starts_with(OWN_PREFIX)) {
-            let problem = format!("{} is Sluice's own", code(key));
-            findings.add(
-                FaultKind::Value,
-                &pointer.replace('/', "."),
-                None,
-                problem,
-                "leave it out",
-            );
-        }
+        check_own(findings, pointer);
+    }
+}
+
+/// Labels and annotations of Sluice's own are set by Sluice alone, and selected by what it makes.
+fn check_own(findings: &mut Findings<'_>, pointer: &str) {
+    let map = findings.document.value.pointer(&format!("/{pointer}"));
+    let keys = map
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(|map| map.keys());
+    for key in keys.filter(|key| key.starts_with(OWN_PREFIX)) {
+        let problem = format!("{} is Sluice's own", code(key));
+        let pointer = pointer.replace('/', ".");
+        findings.add(FaultKind::Value, &pointer, None, problem, "leave it out");
     }
 }
 
@@ -249,7 +250,15 @@ fn check_content(findings: &mut Findings<'_>) {
             check_text_map(findings, "data");
             check_text_map(findings, "binaryData");
         }
-        Some("Deployment") => super::deployment::check(findings),
+        Some("Service") => {
+            check_text_map(findings, "spec/selector");
+            check_own(findings, "spec/selector");
+        }
+        Some("PodDisruptionBudget") => check_own(findings, "spec/selector/matchLabels"),
+        Some("Deployment") => {
+            check_own(findings, "spec/selector/matchLabels");
+            super::deployment::check(findings);
+        }
         _ => {}
     }
 }

@@ -3,6 +3,7 @@
 //! `read` checks the file whole and names every fault at once; `package` adds the manifests that it names; the two
 //! together are a `Version`, named by the hash of its content. `authorise` and `may_apply` decide by it who may do what.
 
+mod alarms;
 mod approval_changes;
 mod arn;
 mod authorise;
@@ -26,14 +27,19 @@ mod package;
 mod people;
 mod principal;
 mod reading;
+mod root_service;
 mod scale;
 mod seconds;
 mod section;
+mod selector;
 mod source;
+mod strategies;
 mod strategy;
 mod tag_pattern;
 mod target;
 mod text;
+mod track_objects;
+mod track_values;
 mod value_path;
 mod version;
 mod workload;
@@ -45,7 +51,9 @@ mod tests;
 pub use approval_changes::{ApplyDenied, approval_changes, may_apply};
 pub use authorise::{Action, Caller, Denied, DeniedReason, authorise, may_answer};
 pub use budget::least_time;
+pub(crate) use budget::surge_and_unavailable;
 pub use chart::{ChartFile, IgnoreError, IgnoreRules, pack_chart};
+pub(crate) use environment::LONGEST_ROLLBACK;
 pub use fault::{Fault, FaultKind, Faults};
 pub use model::{
     ApprovalSpec, ChartSource, CheckAction, CheckSpec, Checked, DeploymentWorkload, EnvironmentSpec,
@@ -53,7 +61,9 @@ pub use model::{
 };
 pub use package::{ChartPackage, EnvironmentPackage, Package, Packaged, ReleasedDeployment, package};
 pub use principal::{Principal, PrincipalError};
+pub use root_service::{RootServiceError, root_service};
 pub use seconds::{Seconds, SecondsError};
+pub(crate) use strategies::is_root_service;
 pub use strategy::{BlueGreen, Canary, CanaryStep, Requests, Router, Strategy};
 pub use tag_pattern::{TagPattern, TagPatternError};
 pub use version::{Version, VersionError};

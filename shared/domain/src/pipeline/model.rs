@@ -79,6 +79,10 @@ pub struct HelmWorkload {
     pub replicas: Vec<String>,
     /// How many revisions Helm keeps.
     pub history_limit: u32,
+    /// On tracks: the values by which one track is told from the other, with `{track}` in their texts. None: those that
+    /// charts of `helm create` take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tracks: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 /// Where a chart comes from.

@@ -42,9 +42,35 @@ impl Reading<'_> {
         default: u32,
         right: &str,
     ) -> Option<u32> {
-        let Some(value) = section.value(key) else {
-            return Some(default);
-        };
+        if section.has(key) {
+            self.given_number(section, key, limits, right)
+        } else {
+            Some(default)
+        }
+    }
+
+    /// A whole number that must be there, within limits. None after a fault.
+    pub(super) fn required_number(
+        &mut self,
+        section: &Section<'_, '_>,
+        key: &str,
+        limits: (u32, u32),
+        right: &str,
+    ) -> Option<u32> {
+        if !section.has(key) {
+            self.missing(section, key, right);
+        }
+        self.given_number(section, key, limits, right)
+    }
+
+    fn given_number(
+        &mut self,
+        section: &Section<'_, '_>,
+        key: &str,
+        limits: (u32, u32),
+        right: &str,
+    ) -> Option<u32> {
+        let value = section.value(key)?;
         let place = section.place_of(key);
         let DeValue::Integer(number) = value else {
             self.wrong_type(&place, value, "a whole number", right);
@@ -99,12 +125,34 @@ impl Reading<'_> {
         limits: (Seconds, Seconds),
         default: Seconds,
     ) -> Option<Seconds> {
-        let Some(value) = section.value(key) else {
+        if !section.has(key) {
             return Some(default);
-        };
+        }
         let (shortest, longest) = limits;
-        let place = section.place_of(key);
         let right = format!("from \"{shortest}\" to \"{longest}\"; the default is \"{default}\"");
+        self.given_duration(section, key, limits, right)
+    }
+
+    /// A span of time within limits that has no default. None after a fault, and where the key is absent.
+    pub(super) fn optional_duration(
+        &mut self,
+        section: &Section<'_, '_>,
+        key: &str,
+        limits: (Seconds, Seconds),
+    ) -> Option<Seconds> {
+        let right = format!("from \"{}\" to \"{}\"", limits.0, limits.1);
+        self.given_duration(section, key, limits, right)
+    }
+
+    fn given_duration(
+        &mut self,
+        section: &Section<'_, '_>,
+        key: &str,
+        (shortest, longest): (Seconds, Seconds),
+        right: String,
+    ) -> Option<Seconds> {
+        let value = section.value(key)?;
+        let place = section.place_of(key);
         let problem = match value {
             DeValue::Integer(_) | DeValue::Float(_) => SecondsError::NoUnit.to_string(),
             DeValue::String(text) => match Seconds::parse(text) {

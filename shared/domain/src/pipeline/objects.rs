@@ -5,6 +5,7 @@ use super::files::{Files, MANIFEST_FILE, PipelineFile};
 use super::manifest::{Identity, check, finding, label, text_at};
 use super::scale::{Measure, autoscaled};
 use super::text::cut;
+use super::track_objects;
 use super::yaml::Document;
 use super::{DeploymentWorkload, EnvironmentPackage, EnvironmentSpec, Fault, FaultKind, ReleasedDeployment};
 use crate::plan::config_names;
@@ -56,9 +57,15 @@ impl<'p> Objects<'p> {
 
     /// What is applied, checked together.
     pub(super) fn finish(mut self) -> (EnvironmentPackage, Vec<Fault>) {
+        let told = self.faults.len();
         let released = self.released();
+        let known = !self.incomplete && self.faults.len() == told;
         self.check_images(&released);
         self.check_together();
+        if known {
+            let mut found = track_objects::check(&self, &released, self.pipeline_file);
+            self.faults.append(&mut found);
+        }
         let manifests = self.merged.into_values().map(|document| document.value).collect();
         let package = EnvironmentPackage {
             manifests,
@@ -255,6 +262,15 @@ impl<'p> Objects<'p> {
                     problem,
                     "leave it out".to_owned(),
                 ));
+            }
+            if text_at(&document.value, "/spec/strategy/type") == Some("Recreate")
+                && !self.spec.strategy.has_tracks()
+            {
+                let problem =
+                    "Recreate stops every pod before a new one starts: each rollout and rollback is an outage".to_owned();
+                let key = format!("Deployment {name} spec.strategy.type");
+                let right = "RollingUpdate, which is the default".to_owned();
+                found.push(finding(document, FaultKind::Warning, &key, problem, right));
             }
             found.extend(super::budget::check(document, self.spec));
         }

@@ -49,7 +49,7 @@ pub struct EnvironmentPackage {
     /// for `scale`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub values: Vec<String>,
-    /// The Jobs of `before` and `verify`, by the file that the pipeline names.
+    /// The Jobs of `before`, `verify` and `preview`, by the file that the pipeline names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub jobs: BTreeMap<String, Value>,
 }

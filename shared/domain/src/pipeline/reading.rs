@@ -184,7 +184,10 @@ impl<'t> Reading<'t> {
         let value = section.value(key)?;
         if !value.is_table() {
             let place = section.place_of(key);
-            let right = format!("[{}] with keys below it, or {key} = {{ ... }}", place.key);
+            let right = format!(
+                "[{}] with keys below it, or {key} = {{ ... }}",
+                section.header_of(key)
+            );
             self.wrong_type(&place, value, "a table", right);
         }
         section.table(key)

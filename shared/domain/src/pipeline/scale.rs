@@ -49,10 +49,14 @@ fn name_of(document: &Document) -> String {
 
 /// The Deployments whose replicas an autoscaler sets.
 pub(super) fn autoscaled<'d>(autoscalers: impl Iterator<Item = &'d Document>) -> BTreeSet<&'d str> {
-    autoscalers
-        .filter(|document| text_at(&document.value, "/spec/scaleTargetRef/kind") == Some("Deployment"))
-        .filter_map(|document| text_at(&document.value, "/spec/scaleTargetRef/name"))
-        .collect()
+    autoscalers.filter_map(targets).collect()
+}
+
+/// The Deployment whose replicas a HorizontalPodAutoscaler sets.
+pub(super) fn targets(autoscaler: &Document) -> Option<&str> {
+    let kind = text_at(&autoscaler.value, "/spec/scaleTargetRef/kind");
+    let name = text_at(&autoscaler.value, "/spec/scaleTargetRef/name");
+    name.filter(|_| kind == Some("Deployment"))
 }
 
 impl Measure {

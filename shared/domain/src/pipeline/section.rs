@@ -86,6 +86,24 @@ impl<'d, 'i> Section<'d, 'i> {
         Some(Section { path, byte, table })
     }
 
+    /// The text at a key, if it is one.
+    pub(super) fn plain_text(&self, key: &str) -> Option<Text<'d>> {
+        let text = self.value(key)?.as_str()?;
+        Some(Text {
+            text,
+            place: self.place_of(key),
+        })
+    }
+
+    /// How its header is written: without the names of the entries of lists.
+    pub(super) fn header_of(&self, key: &str) -> String {
+        let path = self.key_path(key);
+        let parts = path
+            .split('.')
+            .map(|part| part.split('[').next().unwrap_or_default());
+        parts.collect::<Vec<_>>().join(".")
+    }
+
     pub(super) fn value(&self, key: &str) -> Option<&'d DeValue<'i>> {
         self.table.get(key).map(Spanned::get_ref)
     }

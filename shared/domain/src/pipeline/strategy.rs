@@ -118,6 +118,20 @@ impl Strategy {
         }
     }
 
+    /// What must pass on the idle track before it gets any traffic.
+    pub fn preview(&self) -> &[CheckSpec] {
+        match self {
+            Self::BlueGreen(blue_green) => &blue_green.preview,
+            Self::Rolling | Self::Canary(_) => &[],
+        }
+    }
+
+    /// The weights at which a person is awaited.
+    pub fn pauses(&self) -> impl Iterator<Item = u32> {
+        let paused = self.steps().iter().filter(|step| step.pause.is_some());
+        paused.map(|step| step.weight)
+    }
+
     /// Whether a release is put on the idle track.
     pub fn has_tracks(&self) -> bool {
         self.router().is_some()

@@ -11,6 +11,8 @@ mod jobs;
 mod packages;
 mod properties;
 mod scaled;
+mod strategies;
+mod tracked;
 
 use super::{Checked, Pipeline, read};
 use crate::ids::{EnvironmentName, PersonName};
@@ -112,6 +114,55 @@ iam = "arn:aws:iam::123456789012:user/ben"
 iam = "role/sso-dev:cara@example.com"
 "#;
 
+/// Every key of strategies with tracks, of alarms and of the watch.
+pub(crate) const TRACKS: &str = r#"service = "mc-api"
+
+[source]
+repository = "team/mc-api"
+tags = ["^[0-9a-f]{7,40}$"]
+
+[workload.deployment]
+manifests = ["deploy/api.yaml"]
+
+[[environment]]
+name = "staging"
+cluster = "mc-staging-eks"
+namespace = "staging"
+operators = ["ben"]
+[environment.strategy.blue_green]
+router = "service"
+preview = [{ job = "tests/smoke.yaml", timeout = "10m" }]
+
+[[environment]]
+name = "production"
+cluster = "mc-prod-eks"
+namespace = "production"
+approval = { approvers = ["ana"] }
+alarms = ["mc-api-production-5xx", "mc-api-production-p99"]
+watch = "30m"
+hold_for = "10m"
+
+[environment.strategy.canary]
+router = { alb_ingress = "mc-web", action = "api" }
+service = "mc-api"
+steps = [
+    { weight = 5, bake = "5m", pause = "24h" },
+    { weight = 25, bake = "5m" },
+    { weight = 50, bake = "10m" },
+]
+
+[environment.strategy.canary.requests]
+metric = "AWS/ApplicationELB RequestCount"
+dimensions = { LoadBalancer = "app/mc/0123", TargetGroup = "{track}" }
+at_least = 100
+
+[people.ana]
+iam = "arn:aws:iam::123456789012:role/sso-ana"
+
+[people.ben]
+iam = "arn:aws:iam::123456789012:user/ben"
+"#;
+
 /// The account that Sluice runs in.
 pub(crate) const OWN: &str = "123456789012";
 
@@ -173,6 +224,14 @@ fn a_full_file_of_a_helm_workload_is_read() {
     golden(
         "a_full_file_of_a_helm_workload",
         &serde_json::to_string_pretty(&pipeline(HELM)).unwrap(),
+    );
+}
+
+#[test]
+fn a_full_file_of_tracks_is_read() {
+    golden(
+        "a_full_file_of_tracks",
+        &serde_json::to_string_pretty(&pipeline(TRACKS)).unwrap(),
     );
 }
 
@@ -252,7 +311,14 @@ fn the_reference_page_is_complete() {
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let page = std::fs::read_to_string(root.join("docs/pipeline.md")).unwrap();
     let (_, rest) = page.split_once("```toml\n").unwrap();
-    pipeline(rest.split_once("```").unwrap().0);
+    let (example, rest) = rest.split_once("```").unwrap();
+    pipeline(example);
+    let more: Vec<_> = rest.split("```toml\n[[environment]]").skip(1).collect();
+    assert_eq!(more.len(), 2, "a canary and a blue-green environment");
+    for environment in more {
+        let (environment, _) = environment.split_once("```").unwrap();
+        pipeline(&format!("{example}\n[[environment]]{environment}"));
+    }
     for table in super::keys::ALL {
         for key in table.known.iter().chain(table.later.iter().map(|(key, _)| key)) {
             let named = [

@@ -1,10 +1,15 @@
 //! What comes next: a pure function of what is recorded and what was observed.
 
+mod on_tracks;
+
+pub use on_tracks::{awaits_helm, has_all_pods, is_warm, lost_its_pods, sleeps, stage_of};
+
 use crate::bundle::Bundle;
 use crate::check::{Stage, Standing, is_helms, standing};
 use crate::environment::{HelmRun, Phase, Rollout, RolloutKind};
 use crate::ids::Fence;
 use crate::pipeline::EnvironmentSpec;
+use crate::tracks::TrafficSeen;
 use crate::wire::Caught;
 use crate::workload::{Leaving, Observation, Verdict, verdict};
 use jiff::{SignedDuration, Timestamp};
@@ -13,6 +18,10 @@ use jiff::{SignedDuration, Timestamp};
 const GRACE: SignedDuration = SignedDuration::from_secs(60);
 /// How long an execution sleeps at most while a person or a webhook is awaited, in seconds: then pods are looked at again.
 const LOOK_AGAIN: i64 = 300;
+/// How soon what is about to change is looked at again, in seconds: a router's word.
+const SOON: u64 = 2;
+/// How soon what may take minutes is looked at again, in seconds: an alarm from before the release.
+const LATER: u64 = 30;
 
 /// What an execution does next to its environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +58,22 @@ pub enum Decision {
     Hold(String),
     /// Wait for a person, or for a webhook's answer, for so many seconds at most.
     AwaitAnswer(String, u64),
+    /// The pods of the present stage are ready: decide its weights, and write them.
+    Shift,
+    /// The weights that are recorded are not written: write them (again).
+    Route,
+    /// Point the workload's Services at where the traffic is.
+    Point,
+    /// The weights are served: bake them.
+    Bake,
+    /// The stage is over: scale the release for the next one.
+    Advance(u32),
+    /// Wait for a person before the next stage, from now on.
+    Pause(String),
+    /// Wait for the end of a bake or of a pause, for so many seconds at most.
+    Sleep(String, u64),
+    /// Look again in so many seconds.
+    Look(String, u64),
     /// Every pod is on the release, and every check passed.
     Verify,
     /// Bring back what was there before.
@@ -78,6 +103,11 @@ pub struct Facts<'a> {
     pub helm: Option<&'a HelmRun>,
     /// The error that ended the step before, after all its retries.
     pub caught: Option<&'a Caught>,
+    /// Of a rollout on tracks: what is seen of the traffic.
+    pub traffic: Option<&'a TrafficSeen>,
+    /// What the environment's alarms say, where they were looked at; before the first shift, what stands against it. None
+    /// passes only where the environment has no alarms.
+    pub alarms: Option<&'a Verdict>,
 }
 
 /// Decides what comes next.
@@ -85,10 +115,12 @@ pub fn decide(facts: Facts<'_>, now: Timestamp) -> Decision {
     match (facts.rollout.phase, facts.wanted) {
         (Phase::Verified | Phase::Restored | Phase::Stuck, _) => Decision::Over,
         (Phase::Starting, _) => starting(facts, now),
-        (Phase::Rolling | Phase::Restoring, Some(wanted)) => in_cluster(facts, wanted, now),
-        (Phase::Rolling | Phase::Restoring, None) => {
-            Decision::Stick("no bundle is recorded for this phase".into())
-        }
+        (_, None) => Decision::Stick("no bundle is recorded for this phase".into()),
+        (_, Some(wanted)) => match (&facts.rollout.traffic, facts.traffic) {
+            (Some(traffic), Some(seen)) => on_tracks::decide(facts, traffic, seen, wanted, now),
+            (Some(_), None) => Decision::Look("the router was not looked at".into(), SOON),
+            (None, _) => in_cluster(facts, wanted, now),
+        },
     }
 }
 
@@ -107,10 +139,16 @@ fn starting(facts: Facts<'_>, now: Timestamp) -> Decision {
         };
     }
     match checks(facts, Stage::Before, now) {
-        Checked::Passed if now >= rollout.deadline => {
-            Decision::Abandon(waited("its time was over before it began", rollout))
-        }
-        Checked::Passed => Decision::Begin,
+        Checked::Passed => match alarms(facts) {
+            Verdict::Failed(reason) | Verdict::Inconclusive(reason) if now >= rollout.deadline => {
+                Decision::Abandon(format!("its time was over before it began: {reason}"))
+            }
+            _ if now >= rollout.deadline => {
+                Decision::Abandon(waited("its time was over before it began", rollout))
+            }
+            Verdict::Failed(reason) | Verdict::Inconclusive(reason) => Decision::Look(reason, LATER),
+            Verdict::Passed => Decision::Begin,
+        },
         Checked::Failed(reason) => Decision::Abandon(reason),
         Checked::Open(decision) => decision,
     }
@@ -157,6 +195,15 @@ fn verified(facts: Facts<'_>, now: Timestamp) -> Decision {
         Checked::Passed => Decision::Verify,
         Checked::Failed(reason) => give_up(facts.rollout, reason),
         Checked::Open(decision) => decision,
+    }
+}
+
+/// What the alarms say. Not to have looked is not to have passed.
+fn alarms(facts: Facts<'_>) -> Verdict {
+    match facts.alarms {
+        Some(verdict) => verdict.clone(),
+        None if facts.spec.alarms.is_empty() => Verdict::Passed,
+        None => Verdict::Inconclusive("the alarms were not looked at".into()),
     }
 }
 
@@ -218,7 +265,9 @@ fn seconds(now: Timestamp, until: Timestamp) -> u64 {
 /// A promotion's rollout that fails goes back; the way back that fails needs a person.
 fn give_up(rollout: &Rollout, reason: String) -> Decision {
     match (rollout.phase, &rollout.kind) {
-        (Phase::Rolling, RolloutKind::Promotion { .. }) => Decision::Restore(reason),
+        (Phase::Rolling | Phase::Shifting | Phase::Baking, RolloutKind::Promotion { .. }) => {
+            Decision::Restore(reason)
+        }
         _ => Decision::Stick(reason),
     }
 }

@@ -49,6 +49,7 @@ async fn fill(table: &Table, from: usize, to: usize, entries: u64) -> Result<()>
             pipeline: Hash::parse(&"0".repeat(64))?,
             last_number: 0,
             newest: None,
+            alarms: Default::default(),
             removed: None,
             first_applied_at: Timestamp::now(),
             environments: vec![environment.clone()],

@@ -116,7 +116,7 @@ pub async fn roll_back(world: &World, service: &Delivered) -> Result<()> {
 }
 
 /// Waits, by one watch, until the Deployment is as asked.
-async fn until(api: &Api<Deployment>, name: &str, done: impl Fn(&Deployment) -> bool) -> Result<()> {
+pub async fn until(api: &Api<Deployment>, name: &str, done: impl Fn(&Deployment) -> bool) -> Result<()> {
     let found = api.get_opt(name).await?;
     if found.as_ref().is_some_and(&done) {
         return Ok(());
@@ -144,7 +144,7 @@ async fn until(api: &Api<Deployment>, name: &str, done: impl Fn(&Deployment) -> 
     anyhow::bail!("{name} was not as asked within {} s", LIMIT.as_secs())
 }
 
-fn names(found: &Deployment, pushed: &Pushed) -> bool {
+pub fn names(found: &Deployment, pushed: &Pushed) -> bool {
     let containers = found
         .spec
         .as_ref()
@@ -158,7 +158,7 @@ fn names(found: &Deployment, pushed: &Pushed) -> bool {
     })
 }
 
-fn available(found: &Deployment) -> bool {
+pub fn available(found: &Deployment) -> bool {
     let Some(status) = &found.status else { return false };
     let wanted = found.spec.as_ref().and_then(|spec| spec.replicas);
     status.observed_generation == found.metadata.generation

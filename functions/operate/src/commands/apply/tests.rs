@@ -142,6 +142,7 @@ fn an_environment_that_leaves_keeps_its_state_and_is_told() {
         last_number: 7,
         newest: None,
         first_applied_at: at(0),
+        alarms: Default::default(),
         removed: None,
         environments: vec![env("dev"), env("staging"), env("qa"), env("old")],
         v: 3,

@@ -1,7 +1,7 @@
 //! Which approvals a new version changes, and who may publish it.
 
 use super::super::{approval_changes, may_apply};
-use super::{FULL, HELM, OWN, arn, environment, golden, pipeline, with};
+use super::{FULL, HELM, OWN, TRACKS, arn, edited, environment, golden, pipeline, with};
 
 /// Edits of production's protection: each must be seen, and each by Ana or Ben only.
 #[test]
@@ -64,6 +64,66 @@ fn the_role_of_helm_is_guarded() {
     for (name, may) in [("ana", true), ("ben", true), ("cara", false), ("dora", false)] {
         assert_eq!(may_apply(&old, &new, &arn(name), OWN).is_ok(), may, "{name}");
     }
+}
+
+const STEPS: &str = "    { weight = 5, bake = \"5m\", pause = \"24h\" },
+    { weight = 25, bake = \"5m\" },
+    { weight = 50, bake = \"10m\" },
+";
+
+/// A pause is a person's decision: who takes it away decides for them.
+#[test]
+fn a_pause_is_guarded_and_what_measures_is_not() {
+    let old = pipeline(TRACKS);
+    let weaker = [
+        (", pause = \"24h\"", ""),
+        ("weight = 5,", "weight = 10,"),
+        ("weight = 5,", "weight = 1,"),
+    ];
+    let rolling = TRACKS.split_once("[environment.strategy.canary]").unwrap();
+    let people = rolling.1.split_once("[people.ana]").unwrap().1;
+    let rolling = format!("{}[people.ana]{people}", rolling.0);
+    let mut texts: Vec<String> = weaker.iter().map(|(from, to)| edited(TRACKS, from, to)).collect();
+    texts.push(rolling);
+    for text in texts {
+        let new = pipeline(&text);
+        assert_eq!(
+            approval_changes(&old, &new),
+            [environment("production")],
+            "{text}"
+        );
+        assert!(may_apply(&old, &new, &arn("ana"), OWN).is_ok());
+        let denied = may_apply(&old, &new, &arn("ben"), OWN).unwrap_err();
+        assert!(denied.to_string().contains("only ana may change"), "{denied}");
+    }
+    let same = [
+        ("pause = \"24h\"", "pause = \"7d\""),
+        (
+            "{ weight = 25, bake = \"5m\" }",
+            "{ weight = 25, bake = \"10s\", pause = \"1h\" }",
+        ),
+        ("    { weight = 25, bake = \"5m\" },\n", ""),
+        ("alarms = [\"mc-api-production-5xx\", ", "alarms = ["),
+        ("watch = \"30m\"", "watch = \"10s\""),
+        ("at_least = 100", "at_least = 1"),
+        (
+            STEPS,
+            "{ weight = 1, bake = \"5m\", pause = \"1h\" },\n{ weight = 5, bake = \"5m\", pause = \"1h\" }\n",
+        ),
+    ];
+    for (from, to) in same {
+        let new = pipeline(&edited(TRACKS, from, to));
+        assert_eq!(approval_changes(&old, &new), [], "{to}");
+    }
+}
+
+/// Without approvers and operators anybody may answer a pause.
+#[test]
+fn a_pause_that_nobody_guards_is_for_everybody() {
+    let open = edited(TRACKS, "approval = { approvers = [\"ana\"] }\n", "");
+    let old = pipeline(&open);
+    let new = pipeline(&edited(&open, ", pause = \"24h\"", ""));
+    assert_eq!(approval_changes(&old, &new), []);
 }
 
 #[test]

@@ -21,6 +21,8 @@ fn each_action_is_for_those_whom_the_environment_names() {
         (Action::Unquarantine, "ana cara"),
         (Action::Answer, "ana cara"),
         (Action::Retry, "ana cara"),
+        (Action::Pause, "ana cara"),
+        (Action::Resume, "ana cara"),
         (Action::Remove, "ana cara"),
         (Action::Read, "ana ben cara dora"),
     ];
@@ -51,6 +53,8 @@ fn without_operators_every_caller_operates_but_nobody_approves() {
         Action::RollBack,
         Action::Hold,
         Action::Unhold,
+        Action::Pause,
+        Action::Resume,
     ] {
         assert_eq!(authorise(&dora, action, Some(dev), &pipeline), Ok(()), "{action}");
     }

@@ -294,3 +294,35 @@ fn a_check_has_a_name_and_a_time() {
     );
     assert_eq!(staging.verify.last().unwrap().run, CheckAction::HelmTest);
 }
+
+#[test]
+fn values_of_tracks() {
+    let with =
+        |tracks: &str| format!("[workload.helm.tracks]\n{tracks}\n\n[[environment]]\nname = \"staging\"");
+    let cases = [
+        "",
+        "fullnameOverride = \"mc-api\"",
+        "image.digest = \"{track}\"",
+        "worker = \"{track}\"",
+        "name = \"{track}\"\ncount = 99999999999999999999",
+    ];
+    let cases: Vec<_> = cases
+        .iter()
+        .map(|case| {
+            (
+                *case,
+                edited(HELM, "[[environment]]\nname = \"staging\"", &with(case)),
+            )
+        })
+        .collect();
+    golden("values_of_tracks", &told(&cases));
+    let whole =
+        "name = \"mc-{track}\"\npodLabels.\"sluice.dev/track\" = \"{track}\"\nlist = [1, 0x10, true, 0.5]";
+    let read = pipeline(&edited(HELM, "[[environment]]\nname = \"staging\"", &with(whole)));
+    let Workload::Helm(helm) = read.workload else {
+        unreachable!("a helm workload")
+    };
+    let right = serde_json::json!({"name": "mc-{track}", "podLabels": {"sluice.dev/track": "{track}"},
+                                   "list": [1, 16, true, 0.5]});
+    assert_eq!(helm.tracks.map(serde_json::Value::Object), Some(right));
+}

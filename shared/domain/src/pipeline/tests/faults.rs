@@ -271,10 +271,8 @@ fn people() {
 fn keys_of_later_versions() {
     let later = [
         "gates = { scan = \"no-high\", soak = \"2h\" }",
-        "alarms = [\"mc-api-production-5xx\"]",
-        "watch = \"30m\"",
         "on_newer = \"replace\"",
-        "requests = { at_least = 100 }",
+        "waves = []",
         "flags = []",
     ];
     let text = with("strategy = \"rolling\"", &later.join("\n")) + "\n[flags]\n";

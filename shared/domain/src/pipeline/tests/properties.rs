@@ -2,7 +2,8 @@
 
 use super::super::{Pipeline, package, read};
 use super::charts::{METADATA, archive};
-use super::{FULL, HELM, no_chart, pipeline};
+use super::tracked::OBJECTS;
+use super::{FULL, HELM, TRACKS, no_chart, pipeline};
 use proptest::prelude::*;
 
 fn check(text: &str) -> Result<(), TestCaseError> {
@@ -38,9 +39,9 @@ fn check(text: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Both full files, so that every key is met.
+/// The full files, so that every key is met.
 fn full() -> impl Strategy<Value = &'static str> {
-    prop_oneof![Just(FULL), Just(HELM)]
+    prop_oneof![Just(FULL), Just(HELM), Just(TRACKS)]
 }
 
 /// What people and accidents put into TOML.
@@ -110,6 +111,15 @@ proptest! {
         at in any::<usize>(), put in piece(),
     ) {
         let _ = package(&pipeline(FULL), "p.toml", FULL, |_| Ok(edit(&text, at, 3, &put)), no_chart);
+    }
+
+    /// Tracks look into Services, budgets, autoscalers and pod templates.
+    #[test]
+    fn any_manifest_with_tracks_never_panics(
+        edits in prop::collection::vec((any::<usize>(), 0usize..30, piece()), 1..4),
+    ) {
+        let text = edits.iter().fold(OBJECTS.to_owned(), |text, (at, remove, put)| edit(&text, *at, *remove, put));
+        let _ = package(&pipeline(TRACKS), "p.toml", TRACKS, |_| Ok(text.clone()), no_chart);
     }
 
     /// Values, Jobs and the chart's own files, whatever they say.

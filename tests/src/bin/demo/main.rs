@@ -1,4 +1,7 @@
-//! `make demo`: a pushed image reaches production, a broken one does not, and one call takes production back.
+//! `make demo`: a pushed image reaches production, a broken one does not, and one call takes production back; then a second
+//! service, whose traffic moves step by step.
+
+mod tracks;
 
 use anyhow::{Result, ensure};
 use k8s_openapi::api::batch::v1::Job;
@@ -81,6 +84,7 @@ async fn show(world: &World) -> Result<Report> {
         .await;
     let say = "one call puts the first release back into production";
     report.step("rollback", say, rollback(world, &ana)).await;
+    tracks::show(world, &mut report).await?;
     report
         .step(
             "audit",
@@ -121,7 +125,7 @@ async fn release(world: &World, approver: &Person, number: u64, image: &Image, t
     ))
 }
 
-fn short(pushed: &Pushed) -> String {
+pub(crate) fn short(pushed: &Pushed) -> String {
     pushed.digest.chars().take(19).collect()
 }
 
@@ -274,6 +278,7 @@ async fn audit(ana: &Person) -> Result<String> {
             indented(&ana.run(&["ledger", "verify", SERVICE, name]).await?)
         );
     }
+    ana.run(&["ledger", "verify", "checkout", "production"]).await?;
     let folder = root().join("target/demo");
     std::fs::create_dir_all(&folder)?;
     let file = folder.join("ledger.jsonl").display().to_string();
@@ -287,10 +292,10 @@ async fn audit(ana: &Person) -> Result<String> {
     println!("   somebody writes Ben's name over Ana's in the export");
     let said = ana.refused(&["ledger", "verify", "--file", &file], 8).await?;
     println!("{}", indented(&said));
-    Ok("three ledgers verified; the changed export is refused".to_owned())
+    Ok("four ledgers verified; the changed export is refused".to_owned())
 }
 
-fn indented(text: &str) -> String {
+pub(crate) fn indented(text: &str) -> String {
     text.trim_end()
         .lines()
         .map(|line| format!("   | {line}"))
