@@ -1,12 +1,14 @@
 //! Ten pods in place, nothing warm: Sluice's rollback, which brings the configuration back too, beside what people type.
 
-use crate::deployment::{available, names, roll_back, until};
+use crate::deployment::roll_back;
+use crate::plain::{self, Plain, available, names, repository};
 use crate::times::{Times, head, met};
+use crate::watching::until;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{Api, Patch, PatchParams};
-use serde_json::{Value, json};
-use sluice_local::image::{Image, Pushed};
+use kube::api::Api;
+use serde_json::Value;
+use sluice_local::image::Image;
 use sluice_tests::seen::until_live;
 use sluice_tests::service::{Delivered, Options};
 use sluice_tests::world::root;
@@ -21,16 +23,16 @@ const PLAIN: &str = "plain-cold";
 
 /// Prints how fast ten pods come back.
 pub async fn speed(world: &World) -> Result<()> {
-    let kubectl = std::env::var("KUBECTL")
+    let program = std::env::var("KUBECTL")
         .context("KUBECTL is not set: `make bench` sets it to what `sluice-local tools --kubectl` prints")?;
     let ana = world.person("ana").await?;
     let service = Delivered::new(world, NAME, &options("old")).await?;
-    let plain = Plain {
+    let kubectl = Kubectl {
+        program,
         world,
         service: &service,
-        kubectl,
     };
-    let outcome = rounds(world, &ana, &service, &plain).await;
+    let outcome = rounds(world, &ana, &service, &kubectl).await;
     service.cleanup().await?;
     outcome
 }
@@ -43,7 +45,7 @@ fn options(config: &str) -> Options {
     }
 }
 
-async fn rounds(world: &World, ana: &Person, service: &Delivered, plain: &Plain<'_>) -> Result<()> {
+async fn rounds(world: &World, ana: &Person, service: &Delivered, kubectl: &Kubectl<'_>) -> Result<()> {
     let (client, namespace) = service.admin("dev").await?;
     let deployments: Api<Deployment> = Api::namespaced(client, &namespace);
     let old = service.push(&Image::new("bench-cold 0"), &["0000000"]).await?;
@@ -51,8 +53,16 @@ async fn rounds(world: &World, ana: &Person, service: &Delivered, plain: &Plain<
     let config = config_of(&deployments).await?;
     // From here on, releases have another configuration, too.
     service.apply(ana, &options("new")).await?;
-    plain.make(&deployments, &old).await?;
-    plain.helm(&["upgrade", "--install", PLAIN], Some(&old)).await?;
+    let undone = Plain {
+        name: UNDONE,
+        deployments: &deployments,
+        repository: repository(world, NAME),
+    };
+    undone.make(&old, PODS).await?;
+    let chart = root().join("examples/mc-api/charts/api").display().to_string();
+    let pods = format!("replicaCount={PODS}");
+    let chart = (&*chart, &["--set", &*pods][..]);
+    plain::upgrade(world, service, PLAIN, chart, &old).await?;
     let (mut ours, mut undo, mut helm) = (Times::default(), Times::default(), Times::default());
     for round in 1..=ROUNDS {
         let image = Image::new(&format!("bench-cold {round}"));
@@ -72,21 +82,19 @@ async fn rounds(world: &World, ana: &Person, service: &Delivered, plain: &Plain<
         );
         until_live(ana, NAME, "dev", 1).await?;
 
-        plain.set(&deployments, &new).await?;
+        undone.set(&new).await?;
         let started = Instant::now();
-        plain.kubectl(&["rollout", "undo", "deployment", UNDONE]).await?;
-        plain
-            .kubectl(&["rollout", "status", "deployment", UNDONE])
-            .await?;
+        kubectl.run(&["rollout", "undo", "deployment", UNDONE]).await?;
+        kubectl.run(&["rollout", "status", "deployment", UNDONE]).await?;
         undo.add(started);
         ensure!(
             names(&deployments.get(UNDONE).await?, &old),
             "kubectl brought something else"
         );
 
-        plain.helm(&["upgrade", "--install", PLAIN], Some(&new)).await?;
+        plain::upgrade(world, service, PLAIN, chart, &new).await?;
         let started = Instant::now();
-        plain.helm(&["rollback", PLAIN], None).await?;
+        plain::rollback(service, PLAIN).await?;
         helm.add(started);
     }
     head(&format!("seconds, {ROUNDS} rounds, {PODS} pods in place"));
@@ -109,46 +117,17 @@ async fn config_of(deployments: &Api<Deployment>) -> Result<Value> {
     named.cloned().context("its pods are given no ConfigMap")
 }
 
-/// What people have without Sluice.
-struct Plain<'a> {
+/// kubectl as people run it.
+struct Kubectl<'a> {
+    program: String,
     world: &'a World,
     service: &'a Delivered,
-    kubectl: String,
 }
 
-impl Plain<'_> {
-    fn image(&self, pushed: &Pushed) -> String {
-        format!("{}/{NAME}@{}", self.world.local.registry_host(), pushed.digest)
-    }
-
-    async fn make(&self, deployments: &Api<Deployment>, pushed: &Pushed) -> Result<()> {
-        let labels = json!({"app": UNDONE});
-        let container = json!({"name": "api", "image": self.image(pushed)});
-        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": UNDONE}, "spec": {
-            "replicas": PODS, "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}}}});
-        let parameters = PatchParams::apply("bench").force();
-        deployments
-            .patch(UNDONE, &parameters, &Patch::Apply(&deployment))
-            .await?;
-        until(deployments, UNDONE, available).await
-    }
-
-    async fn set(&self, deployments: &Api<Deployment>, pushed: &Pushed) -> Result<()> {
-        let container = json!({"name": "api", "image": self.image(pushed)});
-        let patch = json!({"spec": {"template": {"spec": {"containers": [container]}}}});
-        deployments
-            .patch(UNDONE, &PatchParams::default(), &Patch::Strategic(&patch))
-            .await?;
-        until(deployments, UNDONE, |found| {
-            names(found, pushed) && available(found)
-        })
-        .await
-    }
-
-    async fn kubectl(&self, arguments: &[&str]) -> Result<()> {
+impl Kubectl<'_> {
+    async fn run(&self, arguments: &[&str]) -> Result<()> {
         let place = self.service.place("dev")?;
-        let output = tokio::process::Command::new(&self.kubectl)
+        let output = tokio::process::Command::new(&self.program)
             .args(arguments)
             .args(["--namespace", &place.namespace])
             .env(
@@ -161,34 +140,6 @@ impl Plain<'_> {
             .output()
             .await?;
         Said::of(&output).well().context("kubectl")?;
-        Ok(())
-    }
-
-    /// Of a chart with as many pods.
-    async fn helm(&self, words: &[&str], image: Option<&Pushed>) -> Result<()> {
-        let chart = root().join("examples/mc-api/charts/api").display().to_string();
-        let repository = format!("image.repository={}/{NAME}", self.world.local.registry_host());
-        let (digest, replicas);
-        let mut arguments = words.to_vec();
-        if let Some(image) = image {
-            digest = format!("image.digest={}", image.digest);
-            replicas = format!("replicaCount={PODS}");
-            arguments.extend([
-                &*chart,
-                "--set",
-                &repository,
-                "--set",
-                &digest,
-                "--set",
-                &replicas,
-            ]);
-        }
-        arguments.extend(["--wait", "--timeout", "90s"]);
-        self.service
-            .helm("dev", &arguments)
-            .await?
-            .well()
-            .context("helm")?;
         Ok(())
     }
 }

@@ -1,14 +1,15 @@
 //! A chart: through Sluice, and by plain helm with `--wait`, on the same control plane, with the same images.
 
 use crate::deployment::roll_back;
+use crate::plain;
 use crate::times::{Times, head, met};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use sluice_domain::ids::{EnvironmentName, ServiceName};
-use sluice_local::image::{Image, Pushed};
+use sluice_local::image::Image;
 use sluice_table::Table;
 use sluice_tests::service::{Chart, Delivered, Options};
 use sluice_tests::wait::until;
-use sluice_tests::{Said, World, world};
+use sluice_tests::{World, world};
 use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 12;
@@ -39,7 +40,10 @@ async fn rounds(world: &World, service: &Delivered) -> Result<()> {
     );
     let old = service.push(&Image::new("bench-helm 0"), &["0000000"]).await?;
     live(&table, service, 1).await?;
-    plain(world, service, &["upgrade", "--install", PLAIN], Some(&old)).await?;
+    let chart = service.folder().join("chart").display().to_string();
+    let values = service.folder().join("values.yaml").display().to_string();
+    let chart = (&*chart, &["--values", &*values][..]);
+    plain::upgrade(world, service, PLAIN, chart, &old).await?;
     let (mut up, mut back) = (Times::default(), Times::default());
     let (mut plain_up, mut plain_back) = (Times::default(), Times::default());
     for round in 1..=ROUNDS {
@@ -50,7 +54,7 @@ async fn rounds(world: &World, service: &Delivered) -> Result<()> {
         up.add(started);
 
         let started = Instant::now();
-        plain(world, service, &["upgrade", "--install", PLAIN], Some(&new)).await?;
+        plain::upgrade(world, service, PLAIN, chart, &new).await?;
         plain_up.add(started);
 
         let started = Instant::now();
@@ -59,7 +63,7 @@ async fn rounds(world: &World, service: &Delivered) -> Result<()> {
         back.add(started);
 
         let started = Instant::now();
-        plain(world, service, &["rollback", PLAIN], None).await?;
+        plain::rollback(service, PLAIN).await?;
         plain_back.add(started);
     }
     head(&format!("seconds, {ROUNDS} rounds, a chart with 3 pods"));
@@ -88,35 +92,6 @@ async fn live(table: &Table, service: &Delivered, release: u64) -> Result<()> {
         Ok(if is_it { Ok(()) } else { Err(format!("{live:?}")) })
     })
     .await
-}
-
-/// helm as people run it, with `--wait`.
-async fn plain(world: &World, service: &Delivered, words: &[&str], image: Option<&Pushed>) -> Result<()> {
-    let chart = service.folder().join("chart").display().to_string();
-    let values = service.folder().join("values.yaml").display().to_string();
-    let mut arguments = words.to_vec();
-    let (repository, digest);
-    if let Some(image) = image {
-        repository = format!(
-            "image.repository={}/{}",
-            world.local.registry_host(),
-            service.name
-        );
-        digest = format!("image.digest={}", image.digest);
-        arguments.extend([
-            &*chart,
-            "--values",
-            &values,
-            "--set",
-            &repository,
-            "--set",
-            &digest,
-        ]);
-    }
-    arguments.extend(["--wait", "--timeout", "90s"]);
-    let said: Said = service.helm("dev", &arguments).await?;
-    said.well().context("plain helm")?;
-    Ok(())
 }
 
 /// The most memory that the function and the helm that it starts have had.

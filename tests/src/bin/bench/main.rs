@@ -15,9 +15,11 @@ mod cold;
 mod cost;
 mod deployment;
 mod helm;
+mod plain;
 mod start;
 mod times;
 mod tracks;
+mod watching;
 
 use anyhow::{Result, bail};
 use sluice_tests::World;

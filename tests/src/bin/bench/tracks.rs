@@ -3,11 +3,11 @@
 
 use crate::deployment::roll_back;
 use crate::times::{Times, head, met};
+use crate::watching::until;
 use anyhow::{Context, Result, ensure};
 use aws_sdk_cloudwatch::types::StateValue;
-use futures::{StreamExt, TryStreamExt};
 use kube::Api;
-use kube::api::{Patch, PatchParams, WatchEvent, WatchParams};
+use kube::api::{Patch, PatchParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::{Value, json};
 use sluice_local::image::Image;
@@ -17,7 +17,6 @@ use sluice_tests::rows::until_row;
 use sluice_tests::seen::until_live;
 use sluice_tests::service::{Delivered, Options};
 use sluice_tests::{Person, World};
-use std::pin::pin;
 use std::time::{Duration, Instant};
 
 /// Of each way back.
@@ -208,32 +207,11 @@ async fn make_route(routes: &Api<DynamicObject>, name: &str, weights: &[(&str, u
     Ok(())
 }
 
-/// Waits, by one watch, until the route gives everything to this backend and its controller says so.
+/// Waits until the route gives everything to this backend and its controller says so.
 async fn until_served(routes: &Api<DynamicObject>, name: &str, backend: &str) -> Result<()> {
-    let version = routes
-        .list_metadata(&Default::default())
-        .await?
-        .metadata
-        .resource_version;
-    if served(&routes.get(name).await?, backend) {
-        return Ok(());
-    }
-    let parameters = WatchParams::default()
-        .fields(&format!("metadata.name={name}"))
-        .timeout(LIMIT.as_secs() as u32);
-    let version = version.unwrap_or_default();
-    let mut events = pin!(routes.watch(&parameters, &version).await?.boxed());
-    while let Some(event) = events.try_next().await? {
-        if let WatchEvent::Added(found) | WatchEvent::Modified(found) = event
-            && served(&found, backend)
-        {
-            return Ok(());
-        }
-    }
-    anyhow::bail!(
-        "{name} did not give {backend} everything within {} s",
-        LIMIT.as_secs()
-    )
+    until(routes, name, |route| served(route, backend))
+        .await
+        .with_context(|| format!("everything to {backend}"))
 }
 
 fn served(route: &DynamicObject, backend: &str) -> bool {
