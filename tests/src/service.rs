@@ -3,6 +3,7 @@
 use crate::seen::{Running, assert_runs, until_live};
 use crate::{Person, Said, World};
 use anyhow::{Context, Result};
+use serde_json::Value;
 use sluice_local::image::{Image, Pushed};
 use std::path::PathBuf;
 
@@ -277,6 +278,39 @@ impl Delivered {
             .output()
             .await?;
         Ok(Said::of(&output))
+    }
+
+    /// helm's own history of a release in an environment, oldest first.
+    pub async fn helm_history(&self, environment: &str, release: &str) -> Result<Vec<Value>> {
+        let wanted = ["history", release, "--output", "json"];
+        let said = self.helm(environment, &wanted).await?.well()?;
+        Ok(serde_json::from_str(&said)?)
+    }
+
+    /// Installs a chart in dev as somebody who has no Sluice: with an image of its own, which is answered, and the message
+    /// `hand`.
+    pub async fn install_by_hand(&self, options: &Options) -> Result<Pushed> {
+        let pushed = self.push(&Image::new("before"), &["by-hand"]).await?;
+        let chart = options.helm.as_ref().context("a chart")?;
+        let folder = chart.folder.display().to_string();
+        let image = format!("image.repository={},image.digest={}", self.uri(), pushed.digest);
+        let wanted = [
+            "install",
+            &self.name,
+            &folder,
+            "--set",
+            &image,
+            "--set",
+            "message=hand",
+        ];
+        self.helm("dev", &wanted).await?.well()?;
+        Ok(pushed)
+    }
+
+    /// Its repository as AWS knows it.
+    pub fn uri(&self) -> String {
+        let (account, region) = (sluice_local::aws::ACCOUNT, &self.world.local.region);
+        format!("{account}.dkr.ecr.{region}.amazonaws.com/{}", self.name)
     }
 
     /// The folder that its files lie in.

@@ -189,13 +189,8 @@ impl Case {
         Ok(case)
     }
 
-    fn uri(&self) -> String {
-        let (account, region) = (sluice_local::aws::ACCOUNT, &self.world.local.region);
-        format!("{account}.dkr.ecr.{region}.amazonaws.com/{}", self.service.name)
-    }
-
     fn chart(&self, values: &str) -> Chart {
-        let (uri, digest) = (self.uri(), &self.store.digest);
+        let (uri, digest) = (self.service.uri(), &self.store.digest);
         let values = values
             .replace("STORE", &format!("{uri}:1@{digest}"))
             .replace("DIGEST", digest)
@@ -327,7 +322,7 @@ impl Case {
             values.display().to_string(),
             self.kind.folder(&self.world).display().to_string(),
         );
-        let image = self.kind.by_hand(&self.uri(), &before.digest);
+        let image = self.kind.by_hand(&self.service.uri(), &before.digest);
         let install = [
             "install",
             name,

@@ -26,11 +26,7 @@ pub async fn assert_pods(world: &World, service: &Delivered, environment: &str, 
 
 /// helm's own history of a service's release, oldest first.
 pub async fn history(service: &Delivered, environment: &str) -> Result<Vec<Value>> {
-    let said = service
-        .helm(environment, &["history", &service.name, "--output", "json"])
-        .await?
-        .well()?;
-    Ok(serde_json::from_str(&said)?)
+    service.helm_history(environment, &service.name).await
 }
 
 #[tokio::test]
@@ -122,34 +118,7 @@ async fn a_release_that_somebody_installed_is_taken_over_and_given_back() -> Res
     let options = by(Chart::own("hooks", "message: sluice\n"));
     let service = Delivered::unapplied(&world, "helm-adopted", &options).await?;
     // Given a release by hand, with a tag's digest and values of its own, and a field changed with kubectl
-    let before = service.push(&Image::new("before"), &["by-hand"]).await?;
-    let chart = options
-        .helm
-        .as_ref()
-        .context("a chart")?
-        .folder
-        .display()
-        .to_string();
-    let uri = format!(
-        "{}.dkr.ecr.{}.amazonaws.com/{}",
-        sluice_local::aws::ACCOUNT,
-        world.local.region,
-        service.name
-    );
-    let repository = format!("image.repository={uri}");
-    let digest = format!("image.digest={}", before.digest);
-    let wanted = [
-        "install",
-        &service.name,
-        &chart,
-        "--set",
-        &repository,
-        "--set",
-        &digest,
-        "--set",
-        "message=hand",
-    ];
-    service.helm("dev", &wanted).await?.well()?;
+    let before = service.install_by_hand(&options).await?;
     // When Sluice is told of it, nothing changes; its first promotion takes it over
     service.apply(&ana, &options).await?;
     assert_pods(&world, &service, "dev", &before.digest).await?;

@@ -183,11 +183,7 @@ async fn by_hand(
     let values = service.folder().join("by-hand.yaml");
     let by_hand = hooked("hand", &["pre-upgrade"]).helm.context("a chart")?;
     std::fs::write(&values, by_hand.values)?;
-    let (account, region) = (sluice_local::aws::ACCOUNT, &world.local.region);
-    let image = format!(
-        "image.repository={account}.dkr.ecr.{region}.amazonaws.com/{name},image.digest={}",
-        first.digest
-    );
+    let image = format!("image.repository={},image.digest={}", service.uri(), first.digest);
     let theirs = service.clone();
     let mut running = tokio::spawn(async move {
         let chart = theirs.folder().join("chart").display().to_string();

@@ -24,13 +24,6 @@ fn on_tracks(name: &str, chart: Chart) -> Options {
     }
 }
 
-/// helm's own history of a release, oldest first.
-async fn history(service: &Delivered, release: &str) -> Result<Vec<Value>> {
-    let wanted = ["history", release, "--output", "json"];
-    let said = service.helm("dev", &wanted).await?.well()?;
-    Ok(serde_json::from_str(&said)?)
-}
-
 async fn message(service: &Delivered, name: &str) -> Result<Option<String>> {
     let map = object(service, "", "v1", "ConfigMap", &format!("{name}-config")).await?;
     let message = map.pointer("/data/message").and_then(Value::as_str);
@@ -63,7 +56,7 @@ async fn a_chart_walks_up_on_a_release_of_its_own_and_a_rollback_is_one_change_o
     assert_traffic(&world, &service, &digests, &WEIGHTS, "green").await?;
     // And helm ran once for each of them
     for (release, said) in [("blue", "tr-helm#1 by"), ("green", "tr-helm#2 by")] {
-        let told = history(&service, &format!("{name}-{release}")).await?;
+        let told = service.helm_history("dev", &format!("{name}-{release}")).await?;
         let latest = told.last().context("helm has no history")?.to_string();
         ensure!(
             told.len() == 1 && latest.contains("\"deployed\"") && latest.contains(said),
@@ -75,7 +68,8 @@ async fn a_chart_walks_up_on_a_release_of_its_own_and_a_rollback_is_one_change_o
     until_live(&ana, name, "dev", 1).await?;
     assert_pointed(&service, "blue").await?;
     assert_traffic(&world, &service, &digests, &WEIGHTS, "green").await?;
-    ensure!(history(&service, &format!("{name}-blue")).await?.len() == 1);
+    let told = service.helm_history("dev", &format!("{name}-blue")).await?;
+    ensure!(told.len() == 1, "{told:?}");
     ana.run(&["ledger", "verify", name, "dev"]).await?;
     service.cleanup().await
 }
@@ -131,35 +125,7 @@ async fn a_helm_release_that_somebody_installed_is_taken_over_and_given_back() -
     let options = on_tracks(name, Chart::own("tracked", "replicaCount: 2\n"));
     let service = Delivered::unapplied(&world, name, &options).await?;
     // Given a release by hand that has the traffic
-    let before = service.push(&Image::new("before"), &["by-hand"]).await?;
-    let folder = options
-        .helm
-        .as_ref()
-        .context("a chart")?
-        .folder
-        .display()
-        .to_string();
-    let uri = format!(
-        "{}.dkr.ecr.{}.amazonaws.com/{name}",
-        sluice_local::aws::ACCOUNT,
-        world.local.region
-    );
-    let (repository, digest) = (
-        format!("image.repository={uri}"),
-        format!("image.digest={}", before.digest),
-    );
-    let wanted = [
-        "install",
-        name,
-        &folder,
-        "--set",
-        &repository,
-        "--set",
-        &digest,
-        "--set",
-        "message=hand",
-    ];
-    service.helm("dev", &wanted).await?.well()?;
+    let before = service.install_by_hand(&options).await?;
     route(&service, name).await?;
     service.apply(&ana, &options).await?;
     // When a release is promoted, then it walks up beside it
@@ -184,7 +150,7 @@ async fn a_helm_release_that_somebody_installed_is_taken_over_and_given_back() -
     .await?;
     assert_traffic(&world, &service, &digests, &WEIGHTS, "blue").await?;
     ensure!(
-        history(&service, name).await?.len() == 1,
+        service.helm_history("dev", name).await?.len() == 1,
         "helm wrote what was there"
     );
     service.cleanup().await
