@@ -1,8 +1,6 @@
-//! Blue-green: looked at on the idle track, then everything at once; and what was there before there were tracks.
+//! Blue-green: looked at on the idle track, then everything at once.
 
-use crate::service::{
-    apply, ask_doubles, assert_pointed, history, object, options, pointed, replicas, route, routed,
-};
+use crate::service::{ask_doubles, assert_pointed, history, object, options, replicas, route, routed};
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use sluice_domain::environment::Phase;
@@ -12,7 +10,6 @@ use sluice_tests::rows::until_row;
 use sluice_tests::seen::{PATIENCE, until_live, until_state};
 use sluice_tests::service::{Delivered, Options};
 use sluice_tests::traffic::{History, RouterKind};
-use sluice_tests::wait::until;
 use sluice_tests::{Person, World};
 
 /// Runs the release's image; what it does, the image's labels for `preview` say.
@@ -168,142 +165,6 @@ async fn a_service_that_is_the_router_itself_has_what_the_release_says_of_it() -
     happened
         .of(RouterKind::Service, name)?
         .assert_no_dead_shift(|_| 1)?;
-    service.cleanup().await
-}
-
-/// What somebody made with kubectl: a Deployment and its Service.
-async fn made_by_hand(service: &Delivered, image: &str) -> Result<()> {
-    let name = &service.name;
-    let labels = json!({"app": name});
-    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
-        "spec": {"replicas": 2, "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels},
-                         "spec": {"containers": [{"name": "api", "image": image}]}}}});
-    apply(service, "kubectl", &deployment).await?;
-    let root = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
-        "spec": {"selector": labels, "ports": [{"port": 80}]}});
-    apply(service, "kubectl", &root).await?;
-    until(&format!("the pods of {name}"), PATIENCE, || async {
-        let found = object(service, "apps", "v1", "Deployment", name).await?;
-        let available = found.pointer("/status/availableReplicas").cloned();
-        Ok(if available == Some(json!(2)) {
-            Ok(())
-        } else {
-            Err(format!("{available:?}"))
-        })
-    })
-    .await
-}
-
-/// Waits until both pods that were made by hand are what the service's routers serve; the revision at which they were.
-async fn until_served(world: &World, service: &Delivered, kinds: &[RouterKind]) -> Result<u64> {
-    until("what was made by hand is served", PATIENCE, || async {
-        let happened = history(world, service).await?;
-        let last = happened.moments.last().context("nothing happened")?;
-        let served = kinds.iter().all(|kind| {
-            let mut ours = last
-                .routers
-                .iter()
-                .filter(|one| one.kind == *kind && one.name == service.name);
-            ours.any(|one| one.served.iter().any(|share| share.ready == 2))
-        });
-        Ok(if served {
-            Ok(last.revision)
-        } else {
-            Err(format!("{:?}", last.routers))
-        })
-    })
-    .await
-}
-
-#[tokio::test]
-async fn a_running_deployment_is_adopted_onto_a_track_and_can_be_gone_back_to() -> Result<()> {
-    let world = World::load().await?;
-    let ana = world.person("ana").await?;
-    let name = "tr-adopt";
-    let lines = format!(
-        "strategy = {{ blue_green = {{ router = {{ http_route = \"{name}\" }}, service = \"{name}\" }} }}\n"
-    );
-    let adopted = Options {
-        exposed: false,
-        adopted: true,
-        ..options(&lines, 2)
-    };
-    // Given a Deployment, a Service and a route that Sluice knows nothing of
-    let service = Delivered::unapplied(&world, name, &adopted).await?;
-    let before = service
-        .push(&Image::new("tr-adopt by hand"), &["by-hand"])
-        .await?;
-    let image = format!("{}/{name}@{}", world.local.registry_host(), before.digest);
-    made_by_hand(&service, &image).await?;
-    route(&service, name).await?;
-    let kinds = [RouterKind::HttpRoute, RouterKind::Service];
-    let begun = until_served(&world, &service, &kinds).await?;
-    service.apply(&ana, &adopted).await?;
-    // When the first release is pushed, then it comes to a track, and the old one keeps running
-    let first = service.deliver(&ana, 1).await?;
-    assert_pointed(&service, "blue").await?;
-    ensure!(replicas(&service, name).await? == 2, "it is kept warm");
-    // And the next one finds a track
-    let second = service.deliver(&ana, 2).await?;
-    assert_pointed(&service, "green").await?;
-    let happened = history(&world, &service).await?.between(begun, u64::MAX);
-    let digests = [
-        before.digest.as_str(),
-        first.digest.as_str(),
-        second.digest.as_str(),
-    ];
-    for kind in kinds {
-        let course = happened.of(kind, name)?;
-        course.assert_no_dead_shift(|_| 2)?;
-        course.assert_no_dead_weight(|_| 1)?;
-        course.assert_only(&digests)?;
-        ensure!(course.walk(&format!("{name}-blue")) == [0.0, 100.0, 0.0]);
-        ensure!(course.walk(name) == [100.0, 0.0], "{:?}", course.walk(name));
-    }
-    service.cleanup().await
-}
-
-#[tokio::test]
-async fn an_adopted_deployment_gets_its_traffic_back_while_it_is_warm() -> Result<()> {
-    let world = World::load().await?;
-    let ana = world.person("ana").await?;
-    let name = "tr-adopt-back";
-    let lines = format!(
-        "strategy = {{ blue_green = {{ router = \"service\", service = \"{name}\" }} }}\nwatch = \"10m\"\n"
-    );
-    let adopted = Options {
-        exposed: false,
-        adopted: true,
-        ..options(&lines, 2)
-    };
-    let service = Delivered::unapplied(&world, name, &adopted).await?;
-    let before = service
-        .push(&Image::new("tr-adopt-back by hand"), &["by-hand"])
-        .await?;
-    let image = format!("{}/{name}@{}", world.local.registry_host(), before.digest);
-    made_by_hand(&service, &image).await?;
-    let begun = until_served(&world, &service, &[RouterKind::Service]).await?;
-    service.apply(&ana, &adopted).await?;
-    let first = service.deliver(&ana, 1).await?;
-    assert_pointed(&service, "blue").await?;
-    // When it is rolled back, then the Service selects what it selected before
-    ana.run(&["rollback", name, "dev"]).await?;
-    until_row(&world, name, "dev", PATIENCE, |row| {
-        row.lease.is_none() && row.tracks.as_ref().is_some_and(|tracks| tracks.live.is_none())
-    })
-    .await?;
-    ensure!(pointed(&service).await?.is_none());
-    let happened = history(&world, &service).await?.between(begun, u64::MAX);
-    let course = happened.of(RouterKind::Service, name)?;
-    course.assert_no_dead_shift(|_| 2)?;
-    course.assert_no_dead_weight(|_| 1)?;
-    course.assert_only(&[&before.digest, &first.digest])?;
-    ensure!(
-        course.walk(name) == [100.0, 0.0, 100.0],
-        "{:?}",
-        course.walk(name)
-    );
     service.cleanup().await
 }
 

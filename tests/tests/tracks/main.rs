@@ -1,6 +1,7 @@
 //! Releases on two tracks: canary, blue-green, and the way back, with what a request would have met at every revision of
 //! the cluster.
 
+mod adopted;
 mod alarms;
 mod alb;
 mod blue_green;
