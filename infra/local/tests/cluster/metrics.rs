@@ -1,98 +1,28 @@
-//! Metrics in proportion to traffic, and the alarms that they raise, seen through the real `aws` command: `sluice-local run
-//! --without-sluice -- cargo test -p sluice-local --test metrics`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs
-)]
+//! Metrics in proportion to traffic, and the alarms that they raise, seen through the real `aws` command.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
-use sluice_local::Environment;
-use sluice_local::image::{Image, Pusher};
-use sluice_local::routing::http_route;
+use sluice_local::image::Image;
 
-const LIMIT: Duration = Duration::from_secs(90);
-
-struct Here {
-    environment: Environment,
-    client: kube::Client,
-    namespace: String,
-}
+use crate::here::{Here, until_is};
 
 impl Here {
-    async fn new(name: &str) -> Self {
-        let environment = Environment::load().unwrap();
-        let cluster = environment.clusters[0].clone();
-        let client = cluster.admin().await.unwrap();
-        let namespace = cluster.create_test_namespace(name).await.unwrap();
-        Self {
-            environment,
-            client,
-            namespace,
-        }
-    }
-
     /// A track with one pod of an image with 100 requests per second of the whole and this percent of errors.
-    async fn track(&self, track: &str, error_rate: &str) {
+    async fn answering(&self, track: &str, error_rate: &str) {
         let image = Image::new(track)
             .label("sluice.sim/requests-per-second", "100")
             .label("sluice.sim/error-rate", error_rate);
-        let pusher = Pusher::new(&self.environment, "mc-api");
-        let pushed = pusher.push(&image, &[]).await.unwrap();
-        let image = format!("{}/mc-api@{}", self.environment.registry_host(), pushed.digest);
-        let (name, labels) = (
-            format!("api-{track}"),
-            json!({"app": "api", "sluice.dev/track": track}),
-        );
-        let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
-            "spec": {"selector": labels, "ports": [{"port": 80}]}});
-        let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
-            "spec": {"replicas": 1, "selector": {"matchLabels": labels},
-                "template": {"metadata": {"labels": labels},
-                             "spec": {"containers": [{"name": "api", "image": image}]}}}});
-        let apply = PatchParams::apply("test").force();
-        let services: Api<Service> = Api::namespaced(self.client.clone(), &self.namespace);
-        services
-            .patch(&name, &apply, &Patch::Apply(service))
-            .await
-            .unwrap();
-        let deployments: Api<Deployment> = Api::namespaced(self.client.clone(), &self.namespace);
-        deployments
-            .patch(&name, &apply, &Patch::Apply(deployment))
-            .await
-            .unwrap();
+        self.track(track, 1, &self.push(&image).await).await;
     }
 
     async fn shift(&self, blue: u32, green: u32) {
-        let resource = http_route::resource("HTTPRoute", "httproutes");
-        let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &self.namespace, &resource);
-        let route = json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
-            "metadata": {"name": "api"}, "spec": {"parentRefs": [{"name": "public", "namespace": "gateways"}],
-                "rules": [{"backendRefs": [{"name": "api-blue", "port": 80, "weight": blue},
-                                           {"name": "api-green", "port": 80, "weight": green}]}]}});
-        api.patch("api", &PatchParams::apply("test").force(), &Patch::Apply(route))
-            .await
-            .unwrap();
+        self.route("public", blue, green).await;
     }
 
     fn cloudwatch(&self, arguments: &[&str]) -> Value {
-        let output = std::process::Command::new(self.environment.sam_bin.join("aws"))
-            .args(["cloudwatch", "--output", "json"])
-            .args(arguments)
-            .envs(self.environment.variables())
-            .output()
-            .unwrap();
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {error}");
-        serde_json::from_slice(&output.stdout).unwrap_or_default()
+        self.aws("cloudwatch", arguments)
     }
 
     fn dimensions(&self, service: &str) -> String {
@@ -144,16 +74,8 @@ impl Here {
         state.unwrap_or("absent").to_owned()
     }
 
-    async fn until(&self, alarm: &str, wanted: &str) {
-        let started = Instant::now();
-        loop {
-            let found = self.state(alarm);
-            if found == wanted {
-                return;
-            }
-            assert!(started.elapsed() < LIMIT, "{alarm} is {found}, not {wanted}");
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
+    async fn until_state(&self, alarm: &str, wanted: &str) {
+        until_is(alarm, async || self.state(alarm), wanted.to_owned()).await;
     }
 
     /// How many requests a Service got since then.
@@ -196,23 +118,23 @@ async fn next_second() -> Timestamp {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_canary_raises_an_alarm_of_its_own() {
     let here = Here::new("metrics").await;
-    here.track("blue", "0").await;
-    here.track("green", "40").await;
+    here.answering("blue", "0").await;
+    here.answering("green", "40").await;
     let (blue, green, whole) = (here.alarm("api-blue"), here.alarm("api-green"), here.alarm("api"));
     let any = format!("{}-any", here.namespace);
     let rule = format!("ALARM(\"{blue}\") OR ALARM(\"{green}\")");
     here.cloudwatch(&["put-composite-alarm", "--alarm-name", &any, "--alarm-rule", &rule]);
     here.shift(100, 0).await;
-    here.until(&green, "OK").await;
+    here.until_state(&green, "OK").await;
     let shifted = next_second().await;
     here.shift(90, 10).await;
     for alarm in [&green, &whole, &any] {
-        here.until(alarm, "ALARM").await;
+        here.until_state(alarm, "ALARM").await;
     }
     assert_eq!(here.state(&blue), "OK", "blue answers well");
     here.shift(100, 0).await;
     for alarm in [&green, &whole, &any] {
-        here.until(alarm, "OK").await;
+        here.until_state(alarm, "OK").await;
     }
     let history = here.cloudwatch(&[
         "describe-alarm-history",
@@ -237,8 +159,5 @@ async fn a_bad_canary_raises_an_alarm_of_its_own() {
     );
     here.cloudwatch(&["delete-alarms", "--alarm-names", &any]);
     here.cloudwatch(&["delete-alarms", "--alarm-names", &blue, &green, &whole]);
-    here.environment.clusters[0]
-        .delete_namespace(&here.namespace)
-        .await
-        .unwrap();
+    here.done().await;
 }

@@ -1,62 +1,22 @@
-//! What pods do on the simulated node, on real API servers: `sluice-local run --without-sluice -- cargo test -p
-//! sluice-local`.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    missing_docs
-)]
-
-use std::time::Duration;
+//! What pods do on the simulated node.
 
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{Api, DeleteParams, ListParams, PostParams};
+use kube::ResourceExt;
+use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::runtime::wait::{await_condition, conditions};
-use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use sluice_local::image::{Image, Pusher};
-use sluice_local::{Cluster, Environment};
+use sluice_local::image::Image;
 
-const LIMIT: Duration = Duration::from_secs(30);
-
-/// A namespace of one test, which goes when the test ends well; a failed one stays to be looked at.
-struct Here {
-    cluster: Cluster,
-    client: Client,
-    namespace: String,
-    pusher: Pusher,
-    host: String,
-}
+use crate::here::{Here, LIMIT};
 
 impl Here {
-    async fn new(name: &str) -> Self {
-        let environment = Environment::load().unwrap();
-        let cluster = environment.clusters[0].clone();
-        let client = cluster.admin().await.unwrap();
-        let namespace = cluster.create_test_namespace(name).await.unwrap();
-        let pusher = Pusher::new(&environment, "mc-api");
-        Self {
-            cluster,
-            client,
-            namespace,
-            pusher,
-            host: environment.registry_host(),
-        }
-    }
-
-    fn api<K>(&self) -> Api<K>
-    where
-        K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
-    {
-        Api::namespaced(self.client.clone(), &self.namespace)
-    }
-
-    fn image(&self, digest: &str) -> String {
-        format!("{}/mc-api@{digest}", self.host)
+    /// A pod with this image alone.
+    async fn run(&self, image: &str) -> Pod {
+        self.pod(json!({"containers": [{"name": "api", "image": image}]}))
+            .await
     }
 
     async fn pod(&self, spec: Value) -> Pod {
@@ -99,17 +59,10 @@ impl Here {
             .to_owned()
     }
 
-    async fn done(self) {
-        self.cluster.delete_namespace(&self.namespace).await.unwrap();
+    async fn ready(&self) -> Value {
+        self.status("ready", |status| status["containerStatuses"][0]["ready"] == true)
+            .await
     }
-}
-
-fn deployment(image: &str, replicas: i32) -> Deployment {
-    let labels = json!({"app": "api"});
-    serde_json::from_value(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api"},
-        "spec": {"replicas": replicas, "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "api", "image": image}]}}}}))
-    .unwrap()
 }
 
 #[tokio::test]
@@ -124,13 +77,8 @@ async fn a_deployment_becomes_available_on_the_very_bytes_that_were_pushed() {
         pushed.digest,
         format!("sha256:{}", hex::encode(Sha256::digest(&pushed.manifest)))
     );
-    here.api()
-        .create(
-            &PostParams::default(),
-            &deployment(&here.image(&pushed.digest), 3),
-        )
-        .await
-        .unwrap();
+    let image = here.image(&pushed.digest);
+    here.deployment("api", json!({"app": "api"}), 3, &image).await;
     let available = |deployment: Option<&Deployment>| {
         deployment
             .and_then(|d| d.status.as_ref())
@@ -160,11 +108,8 @@ async fn an_index_is_reported_as_what_was_asked_for() {
     let here = Here::new("index").await;
     let children = [Image::new("index").architecture("arm64"), Image::new("index")];
     let pushed = here.pusher.push_index(&children, &["i1"]).await.unwrap();
-    here.pod(json!({"containers": [{"name": "api", "image": here.image(&pushed.digest)}]}))
-        .await;
-    let status = here
-        .status("ready", |status| status["containerStatuses"][0]["ready"] == true)
-        .await;
+    here.run(&here.image(&pushed.digest)).await;
+    let status = here.ready().await;
     assert_eq!(
         status["containerStatuses"][0]["imageID"],
         here.image(&pushed.digest)
@@ -175,13 +120,12 @@ async fn an_index_is_reported_as_what_was_asked_for() {
 #[tokio::test]
 async fn a_missing_image_backs_off_and_recovers_once_it_is_pushed() {
     let here = Here::new("missing").await;
-    here.pod(json!({"containers": [{"name": "api", "image": format!("{}/mc-api:later", here.host)}]}))
-        .await;
+    let later = format!("{}/mc-api:later", here.environment.registry_host());
+    here.run(&later).await;
     let message = here.waiting("ImagePullBackOff").await;
     assert!(message.contains("mc-api/manifests/later: not found"), "{message}");
     here.pusher.push(&Image::new("later"), &["later"]).await.unwrap();
-    here.status("ready", |status| status["containerStatuses"][0]["ready"] == true)
-        .await;
+    here.ready().await;
     here.done().await;
 }
 
@@ -191,9 +135,7 @@ async fn a_crash_at_start_loops_and_says_how_it_ended() {
     let image = Image::new("crash")
         .label("sluice.sim/crash-at-start", "no database")
         .label("sluice.sim/exit-code", "3");
-    let pushed = here.pusher.push(&image, &[]).await.unwrap();
-    here.pod(json!({"containers": [{"name": "api", "image": here.image(&pushed.digest)}]}))
-        .await;
+    here.run(&here.push(&image).await).await;
     here.waiting("CrashLoopBackOff").await;
     let status = here
         .status("two restarts", |status| {
@@ -211,55 +153,37 @@ async fn a_crash_at_start_loops_and_says_how_it_ended() {
 #[tokio::test]
 async fn never_ready_runs_and_is_not_ready() {
     let here = Here::new("never-ready").await;
-    let pushed = here
-        .pusher
-        .push(&Image::new("n").label("sluice.sim/never-ready", "true"), &[])
-        .await
-        .unwrap();
-    here.pod(json!({"containers": [{"name": "api", "image": here.image(&pushed.digest)}]}))
-        .await;
+    let image = Image::new("n").label("sluice.sim/never-ready", "true");
+    here.run(&here.push(&image).await).await;
     let status = here
         .status("running", |status| status["phase"] == "Running")
         .await;
     assert_eq!(status["containerStatuses"][0]["ready"], false);
-    assert!(
-        status["conditions"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|c| c["type"] == "Ready" && c["status"] == "False")
-    );
-    assert!(
-        status["conditions"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|c| c["type"] == "PodScheduled" && c["status"] == "True")
-    );
+    let conditions = status["conditions"].as_array().unwrap();
+    for (kind, wanted) in [("Ready", "False"), ("PodScheduled", "True")] {
+        let is_it = |one: &Value| one["type"] == kind && one["status"] == wanted;
+        assert!(
+            conditions.iter().any(is_it),
+            "{kind} is not {wanted}: {conditions:?}"
+        );
+    }
     here.done().await;
 }
 
 #[tokio::test]
 async fn a_container_without_its_configmap_waits_for_it() {
     let here = Here::new("config").await;
-    let pushed = here.pusher.push(&Image::new("config"), &[]).await.unwrap();
-    here.pod(
-        json!({"containers": [{"name": "api", "image": here.image(&pushed.digest),
-        "envFrom": [{"configMapRef": {"name": "settings"}}]}]}),
-    )
-    .await;
+    let image = here.push(&Image::new("config")).await;
+    let settings = json!([{"configMapRef": {"name": "settings"}}]);
+    here.pod(json!({"containers": [{"name": "api", "image": image, "envFrom": settings}]}))
+        .await;
     assert_eq!(
         here.waiting("CreateContainerConfigError").await,
         "configmap \"settings\" not found"
     );
     let settings = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}});
-    let settings: ConfigMap = serde_json::from_value(settings).unwrap();
-    here.api()
-        .create(&PostParams::default(), &settings)
-        .await
-        .unwrap();
-    here.status("ready", |status| status["containerStatuses"][0]["ready"] == true)
-        .await;
+    here.apply::<ConfigMap>("settings", settings).await;
+    here.ready().await;
     here.done().await;
 }
 
@@ -267,18 +191,12 @@ async fn a_container_without_its_configmap_waits_for_it() {
 async fn jobs_complete_or_fail_by_the_exit_code() {
     let here = Here::new("jobs").await;
     for (name, code, condition) in [("good", "0", "Complete"), ("bad", "7", "Failed")] {
-        let pushed = here
-            .pusher
-            .push(&Image::new(name).label("sluice.sim/exit-code", code), &[])
-            .await
-            .unwrap();
-        let job: Job = serde_json::from_value(
-            json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name},
+        let image = Image::new(name).label("sluice.sim/exit-code", code);
+        let image = here.push(&image).await;
+        let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name},
             "spec": {"backoffLimit": 0, "template": {"spec": {"restartPolicy": "Never",
-                "containers": [{"name": "job", "image": here.image(&pushed.digest)}]}}}}),
-        )
-        .unwrap();
-        here.api().create(&PostParams::default(), &job).await.unwrap();
+                "containers": [{"name": "job", "image": image}]}}}});
+        here.apply::<Job>(name, job).await;
         let over = |job: Option<&Job>| {
             job.and_then(|job| job.status.as_ref())
                 .and_then(|status| status.conditions.as_ref())
@@ -298,16 +216,12 @@ async fn jobs_complete_or_fail_by_the_exit_code() {
 #[tokio::test]
 async fn init_containers_run_first_and_in_order() {
     let here = Here::new("init").await;
-    let first = here.pusher.push(&Image::new("init"), &[]).await.unwrap();
-    let main = here.pusher.push(&Image::new("main"), &[]).await.unwrap();
-    here.pod(
-        json!({"initContainers": [{"name": "init", "image": here.image(&first.digest)}],
-        "containers": [{"name": "api", "image": here.image(&main.digest)}]}),
-    )
-    .await;
-    let status = here
-        .status("ready", |status| status["containerStatuses"][0]["ready"] == true)
+    let first = here.push(&Image::new("init")).await;
+    let main = here.push(&Image::new("main")).await;
+    here.pod(json!({"initContainers": [{"name": "init", "image": first}],
+        "containers": [{"name": "api", "image": main}]}))
         .await;
+    let status = here.ready().await;
     let finished = status["initContainerStatuses"][0]["state"]["terminated"]["finishedAt"]
         .as_str()
         .unwrap();
@@ -322,14 +236,9 @@ async fn init_containers_run_first_and_in_order() {
 async fn a_deleted_pod_goes() {
     let here = Here::new("delete").await;
     let image = Image::new("delete").label("sluice.sim/terminate-after", "300ms");
-    let pushed = here.pusher.push(&image, &[]).await.unwrap();
-    let uid = here
-        .pod(json!({"containers": [{"name": "api", "image": here.image(&pushed.digest)}]}))
-        .await
-        .uid()
-        .unwrap();
-    here.status("ready", |status| status["containerStatuses"][0]["ready"] == true)
-        .await;
+    let pod = here.run(&here.push(&image).await).await;
+    let uid = pod.uid().unwrap();
+    here.ready().await;
     here.api::<Pod>()
         .delete("api", &DeleteParams::default())
         .await
