@@ -4,10 +4,13 @@
 use crate::bundle::{Baseline, Bundle, WorkloadBundle};
 use crate::environment::{Completed, Environment, Lease, Live, Phase, Rollout, RolloutKind};
 use crate::ids::{Digest, EnvironmentName, Fence, Hash, PromotionId, ReleaseNumber, ServiceName};
-use crate::pipeline::{ApprovalSpec, EnvironmentSpec, Seconds, Strategy};
+use crate::pipeline::{
+    ApprovalSpec, BlueGreen, Canary, CanaryStep, CheckSpec, EnvironmentSpec, Router, Seconds, Strategy,
+};
 use crate::promotion::{Asker, Promotion, PromotionState};
 use crate::queue::Queued;
 use crate::release::Release;
+use crate::tracks::{Route, TrackServices};
 use crate::workload::{Observation, ObservedDeployment, ObservedPod};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
@@ -77,6 +80,42 @@ pub(crate) fn spec(approval: Option<ApprovalSpec>) -> EnvironmentSpec {
         alarms: Vec::new(),
         watch: None,
     }
+}
+
+pub(crate) fn http_route() -> Router {
+    Router::HttpRoute("mc-api".into())
+}
+
+/// This router before the tracks of the Service `mc-api`.
+pub(crate) fn route(router: Router) -> Route {
+    let root = "mc-api".to_owned();
+    Route {
+        router,
+        services: TrackServices { root },
+    }
+}
+
+/// By these weights, five minutes each; an hour's pause follows those that are in `pauses` too.
+pub(crate) fn canary(weights: &[u32], pauses: &[u32]) -> Strategy {
+    let step = |weight: &u32| CanaryStep {
+        weight: *weight,
+        bake: Seconds(300),
+        pause: pauses.contains(weight).then_some(Seconds(3_600)),
+    };
+    Strategy::Canary(Canary {
+        router: http_route(),
+        service: None,
+        steps: weights.iter().map(step).collect(),
+        requests: None,
+    })
+}
+
+pub(crate) fn blue_green(router: Router, preview: Vec<CheckSpec>) -> Strategy {
+    Strategy::BlueGreen(BlueGreen {
+        router,
+        service: None,
+        preview,
+    })
 }
 
 pub(crate) fn environment() -> Environment {

@@ -5,10 +5,9 @@ use super::*;
 use crate::budget::Budgets;
 use crate::bundle::Bundle;
 use crate::gates::{self, Evidence, Gate, RollbackTarget};
-use crate::pipeline::Router;
 use crate::rollout::take_lease;
-use crate::samples::{at, bundle, environment, observed, promotion, release, spec};
-use crate::tracks::{Route, TrackServices, Traffic};
+use crate::samples::{at, bundle, environment, http_route, observed, promotion, release, route, spec};
+use crate::tracks::Traffic;
 use crate::workload::Verdict;
 
 fn under_way() -> Environment {
@@ -87,16 +86,15 @@ fn only_pods_that_serve_the_release_count() {
 
 fn on_green() -> Environment {
     let mut environment = under_way();
-    let route = Route {
-        router: Router::HttpRoute("mc-api".into()),
-        services: TrackServices {
-            root: "mc-api".into(),
-        },
-    };
     let traffic = Traffic {
         decided_at: Some(at(200)),
         shifted_at: Some(at(203)),
-        ..Traffic::new(route, Some(Track::Green), Some(Track::Blue), BTreeMap::new())
+        ..Traffic::new(
+            route(http_route()),
+            Some(Track::Green),
+            Some(Track::Blue),
+            BTreeMap::new(),
+        )
     };
     environment.rollout.as_mut().unwrap().traffic = Some(Box::new(traffic));
     environment

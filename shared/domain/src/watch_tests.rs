@@ -3,11 +3,10 @@
 use super::*;
 use crate::alarm::{AlarmKind, AlarmState, SeenAlarm, Sight, StateChange};
 use crate::ids::Fence;
-use crate::pipeline::Router;
 use crate::rollback::{self, Call, Course, Undoes};
 use crate::rollout;
 use crate::samples::*;
-use crate::tracks::{Route, Stage, Track, TrackServices, Traffic};
+use crate::tracks::{Stage, Track, Traffic};
 use proptest::prelude::*;
 
 const HOLD: Seconds = Seconds(1_800);
@@ -264,13 +263,12 @@ fn on_tracks_a_watch_rests_until_the_newer_release_gets_traffic() {
         highest_fence: Fence(0),
         timeout: Seconds(600),
     };
-    let route = Route {
-        router: Router::HttpRoute("mc-api".into()),
-        services: TrackServices {
-            root: "mc-api".into(),
-        },
-    };
-    let traffic = Traffic::new(route, Some(Track::Green), Some(Track::Blue), [].into());
+    let traffic = Traffic::new(
+        route(http_route()),
+        Some(Track::Green),
+        Some(Track::Blue),
+        [].into(),
+    );
     rollout::begin_on_tracks(&mut environment, 0, beginning, traffic, at(210)).unwrap();
     // What was there keeps its traffic: nothing of the newer one is to blame, and the watch waits for what becomes of it.
     assert_eq!(exposed(&environment), None);

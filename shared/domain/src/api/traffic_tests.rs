@@ -3,24 +3,14 @@
 use super::*;
 use crate::bundle::Baseline;
 use crate::environment::RolloutKind;
-use crate::pipeline::{Canary, CanaryStep, Router, Seconds, Strategy};
+use crate::pipeline::Seconds;
 use crate::rollout::{Beginning, advance, bake, begin_on_tracks, complete, reach, restore, shift};
 use crate::samples::*;
-use crate::tracks::{Route, Stage, TrackServices};
+use crate::tracks::Stage;
 
-fn canary() -> EnvironmentSpec {
-    let step = |weight| CanaryStep {
-        weight,
-        bake: Seconds(300),
-        pause: None,
-    };
+fn watched() -> EnvironmentSpec {
     EnvironmentSpec {
-        strategy: Strategy::Canary(Canary {
-            router: Router::HttpRoute("mc-api".into()),
-            service: None,
-            steps: vec![step(5), step(50)],
-            requests: None,
-        }),
+        strategy: canary(&[5, 50], &[]),
         alarms: vec!["5xx".into(), "p99".into()],
         watch: Some(Seconds(1_800)),
         ..spec(None)
@@ -28,7 +18,7 @@ fn canary() -> EnvironmentSpec {
 }
 
 fn told(name: &str, environment: &Environment) -> String {
-    let spec = canary();
+    let spec = watched();
     let mut lines = vec![format!("{name}:")];
     for one in tracks(environment, Some(&spec)) {
         let place = one.track.map_or("before", Track::as_str);
@@ -70,17 +60,11 @@ fn stage(weight: u32) -> Stage {
 fn begins(mut environment: Environment, number: u32, baseline: Baseline) -> Environment {
     environment = rolling(environment, number, Phase::Starting);
     let known = environment.tracks.clone().unwrap_or_default();
-    let route = Route {
-        router: Router::HttpRoute("mc-api".into()),
-        services: TrackServices {
-            root: "mc-api".into(),
-        },
-    };
     let has_other = matches!(baseline, Baseline::Bundle { .. });
     let full = [("mc-api".to_owned(), 4)].into();
     let traffic = Traffic {
         has_other,
-        ..Traffic::new(route, Some(known.idle()), known.live, full)
+        ..Traffic::new(route(http_route()), Some(known.idle()), known.live, full)
     };
     let beginning = Beginning {
         baseline,
@@ -103,7 +87,7 @@ fn ends(mut environment: Environment, number: u32) -> Environment {
 
 #[test]
 fn from_the_first_release_to_the_way_back() {
-    let spec = canary();
+    let spec = watched();
     let mut lines = vec![told("nothing yet", &environment())];
     let first = begins(environment(), 1, Baseline::Nothing);
     lines.push(told("the first comes, with nothing beside it", &first));
@@ -189,7 +173,7 @@ fn alarms_are_shown_as_they_were_noted() {
     insta::assert_snapshot!(told("alarms", &environment));
     environment.lease = None;
     assert!(
-        alarms(&environment, Some(&canary())).is_empty(),
+        alarms(&environment, Some(&watched())).is_empty(),
         "nothing is under way, nothing is watched"
     );
 }

@@ -4,29 +4,18 @@ use super::*;
 use crate::bundle::Bundle;
 use crate::check::ask_again;
 use crate::ids::Fence;
-use crate::pipeline::{Canary, CanaryStep, Router, Seconds, Strategy};
+use crate::pipeline::Seconds;
 use crate::rollout::{Decision, Facts, advance, decide, sleeps};
 use crate::samples::*;
-use crate::tracks::{Route, Standing, Track, TrackServices, Traffic, TrafficSeen, Weights};
+use crate::tracks::{Standing, Track, Traffic, TrafficSeen, Weights};
 use crate::workload::{Observation, Verdict};
 use std::collections::BTreeMap;
 
 type Command = fn(&mut Environment) -> Said;
 
-fn canary() -> EnvironmentSpec {
-    let step = |weight, pause| CanaryStep {
-        weight,
-        bake: Seconds(300),
-        pause,
-    };
-    let strategy = Strategy::Canary(Canary {
-        router: Router::HttpRoute("mc-api".into()),
-        service: None,
-        steps: vec![step(5, None), step(50, Some(Seconds(3_600)))],
-        requests: None,
-    });
+fn on_tracks() -> EnvironmentSpec {
     EnvironmentSpec {
-        strategy,
+        strategy: canary(&[5, 50], &[50]),
         alarms: vec!["5xx".into()],
         ..spec(None)
     }
@@ -34,12 +23,6 @@ fn canary() -> EnvironmentSpec {
 
 fn traffic(stage: u32) -> Traffic {
     let weight = [5, 50, 100][stage as usize];
-    let route = Route {
-        router: Router::HttpRoute("mc-api".into()),
-        services: TrackServices {
-            root: "mc-api".into(),
-        },
-    };
     let full = BTreeMap::from([("mc-api".to_owned(), 1)]);
     Traffic {
         stage,
@@ -48,7 +31,7 @@ fn traffic(stage: u32) -> Traffic {
         first_shift: Some(at(0)),
         shifted_at: Some(at(10)),
         bake_until: Some(at(310)),
-        ..Traffic::new(route, Some(Track::Green), Some(Track::Blue), full)
+        ..Traffic::new(route(http_route()), Some(Track::Green), Some(Track::Blue), full)
     }
 }
 
@@ -127,11 +110,18 @@ fn states() -> Vec<(&'static str, Environment)> {
 }
 
 fn ana_pauses(environment: &mut Environment) -> Said {
-    pause(environment, &canary(), "ana", Some("p99"), at(100))
+    pause(environment, &on_tracks(), "ana", Some("p99"), at(100))
 }
 
 fn ana_hurries(environment: &mut Environment) -> Said {
-    hurry(environment, &canary(), ReleaseNumber(2), "ana", "a fix", at(100))
+    hurry(
+        environment,
+        &on_tracks(),
+        ReleaseNumber(2),
+        "ana",
+        "a fix",
+        at(100),
+    )
 }
 
 fn ana_goes_on(environment: &mut Environment) -> Said {
@@ -189,7 +179,14 @@ fn each_command_in_each_state() {
 #[test]
 fn another_release_than_the_one_that_is_rolled_out_is_refused() {
     let mut environment = moved(Phase::Baking, 0);
-    let said = hurry(&mut environment, &canary(), ReleaseNumber(3), "ana", "x", at(1));
+    let said = hurry(
+        &mut environment,
+        &on_tracks(),
+        ReleaseNumber(3),
+        "ana",
+        "x",
+        at(1),
+    );
     assert_eq!(
         said.unwrap_err().why,
         "mc-api#3 is not what is done to production: that is #2."
@@ -211,7 +208,7 @@ fn seen(environment: &Environment) -> TrafficSeen {
 
 /// What comes next, with every pod as it should be.
 fn next(environment: &Environment, alarms: &Verdict, second: i64) -> Decision {
-    let spec = canary();
+    let spec = on_tracks();
     let rollout = environment.rollout.as_ref().unwrap();
     let wanted: Bundle = bundle(2);
     let observed: Observation = observed(2, environment.fence.0);
@@ -305,7 +302,14 @@ fn alarms_that_said_nothing_are_read_again_and_hold_anew() {
         next(&environment, &nothing, 400),
         Decision::Hold("alarm 5xx has no data".into())
     );
-    crate::check::hold(&mut environment, 5, &canary(), "alarm 5xx has no data", at(400)).unwrap();
+    crate::check::hold(
+        &mut environment,
+        5,
+        &on_tracks(),
+        "alarm 5xx has no data",
+        at(400),
+    )
+    .unwrap();
     assert!(sleeps(environment.rollout.as_ref().unwrap(), at(401)).is_some());
     ask_again(&mut environment, "ana").unwrap();
     assert!(

@@ -2,23 +2,18 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 use super::*;
 use crate::pipeline::Router;
+use crate::samples::route;
+use crate::tracks::cold;
 use crate::tracks::render_samples::bundle;
-use crate::tracks::{Route, TrackServices, cold};
 use std::collections::BTreeMap;
 
 fn leaving(from: Option<Track>, pinned: &[(&str, i32)]) -> Traffic {
-    let route = Route {
-        router: Router::Service,
-        services: TrackServices {
-            root: "mc-api".into(),
-        },
-    };
     Traffic {
         pinned: pinned
             .iter()
             .map(|(name, size)| ((*name).to_owned(), *size))
             .collect(),
-        ..Traffic::new(route, Some(Track::Green), from, BTreeMap::new())
+        ..Traffic::new(route(Router::Service), Some(Track::Green), from, BTreeMap::new())
     }
 }
 

@@ -1,52 +1,31 @@
 //! What is told of a promotion on tracks.
 #![allow(clippy::unwrap_used)]
 use super::*;
-use crate::pipeline::{BlueGreen, Canary, CanaryStep, Seconds};
-use crate::samples::spec;
-use crate::tracks::TrackServices;
+use crate::pipeline::Seconds;
+use crate::samples::{blue_green, canary, route, spec};
 use crate::tracks::render_samples::{bundle, two_deployments};
 
 fn traffic(router: Router, from: Option<Track>, has_other: bool) -> Traffic {
-    let route = Route {
-        router,
-        services: TrackServices {
-            root: "mc-api".into(),
-        },
-    };
     let to = from.map_or(Track::Blue, Track::other);
     let full = [("mc-api", 8), ("web", 3), ("worker", 1)].map(|(name, full)| (name.to_owned(), full));
     Traffic {
         has_other,
-        ..Traffic::new(route, Some(to), from, full.into())
+        ..Traffic::new(route(router), Some(to), from, full.into())
     }
 }
 
-fn canary() -> EnvironmentSpec {
-    let step = |weight, pause| CanaryStep {
-        weight,
-        bake: Seconds(300),
-        pause,
-    };
+fn watched() -> EnvironmentSpec {
     EnvironmentSpec {
-        strategy: Strategy::Canary(Canary {
-            router: Router::HttpRoute("mc-api".into()),
-            service: None,
-            steps: vec![step(5, None), step(50, Some(Seconds(3_600)))],
-            requests: None,
-        }),
+        strategy: canary(&[5, 50], &[50]),
         alarms: vec!["5xx".into(), "p99".into()],
         watch: Some(Seconds(1_800)),
         ..spec(None)
     }
 }
 
-fn blue_green() -> EnvironmentSpec {
+fn at_once() -> EnvironmentSpec {
     EnvironmentSpec {
-        strategy: Strategy::BlueGreen(BlueGreen {
-            router: Router::Service,
-            service: None,
-            preview: Vec::new(),
-        }),
+        strategy: blue_green(Router::Service, Vec::new()),
         ..spec(None)
     }
 }
@@ -67,30 +46,30 @@ fn what_a_promotion_on_tracks_will_do() {
         action: "mc-api".into(),
     };
     let told = [
-        told("adopted", &bundle(), &traffic(route(), None, true), &canary()),
+        told("adopted", &bundle(), &traffic(route(), None, true), &watched()),
         told(
             "the next one",
             &bundle(),
             &traffic(route(), Some(Track::Blue), true),
-            &canary(),
+            &watched(),
         ),
         told(
             "the first of all",
             &bundle(),
             &traffic(route(), None, false),
-            &canary(),
+            &watched(),
         ),
         told(
             "two, by an ingress",
             &two_deployments(),
             &traffic(ingress, None, true),
-            &canary(),
+            &watched(),
         ),
         told(
             "at once",
             &bundle(),
             &traffic(Router::Service, None, true),
-            &blue_green(),
+            &at_once(),
         ),
     ];
     insta::assert_snapshot!(told.join("\n\n"));
