@@ -17,21 +17,29 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 use super::track_world::*;
 use super::*;
-use crate::check;
 use crate::ids::ReleaseNumber;
-use crate::pipeline::{CheckAction, CheckSpec};
-use crate::promotion::Promotion;
-use crate::recovery::{ExecutionStatus, Repair, repairs};
-use crate::samples::{at, promotion, queued};
+use crate::recovery::{ExecutionStatus, repairs};
+use crate::samples::{promotion, queued};
 use crate::tracks::{Standing, Track};
 use crate::turn;
 use crate::workload::Verdict;
+use happenings::{
+    abort, alarm, call, gone, hurried, killed, newer, not_routed, paused_by_ana, pods_lost, resumed, retry,
+    taken_over,
+};
+use states::*;
+
+#[path = "table_happenings.rs"]
+mod happenings;
+#[path = "table_states.rs"]
+mod states;
 
 type State = (&'static str, fn() -> World);
+
 type Happening = (&'static str, fn(World) -> String);
 
 const STATES: [State; 19] = [
-    ("Starting", starting),
+    ("Starting", promoting),
     ("Rolling, first stage", || awaiting(0)),
     ("Rolling, later stage", || awaiting(2)),
     ("Shifting, not written", || unwritten(1)),
@@ -68,133 +76,6 @@ const HAPPENINGS: [Happening; 13] = [
     ("not routed", not_routed),
 ];
 
-fn promoting() -> World {
-    World::new(canary(&[]))
-}
-
-fn starting() -> World {
-    promoting()
-}
-
-/// The stage is written; its pods are not ready yet.
-fn awaiting(stage: u32) -> World {
-    let mut world = promoting().come_to(Phase::Rolling, stage);
-    world.at(Some(Track::Green)).ready = 0;
-    world
-}
-
-/// The weights are recorded; the function was killed before it wrote them.
-fn unwritten(stage: u32) -> World {
-    let mut world = promoting().come_to(Phase::Rolling, stage);
-    let decision = world.decide();
-    assert_eq!(word(&decision), "Shift");
-    world.record(&decision);
-    world
-}
-
-fn pending(stage: u32) -> World {
-    let mut world = promoting().come_to(Phase::Rolling, stage);
-    world.accepting = false;
-    assert_eq!(word(&world.advance()), "Shift");
-    world
-}
-
-fn refused() -> World {
-    let mut world = pending(1);
-    world.seen.standing = Standing::Refused("no Gateway accepts it".into());
-    world
-}
-
-fn check_held() -> World {
-    let mut world = promoting();
-    world.spec.verify = vec![CheckSpec {
-        name: "smoke".into(),
-        timeout: Seconds(60),
-        run: CheckAction::Lambda {
-            function: "arn:aws:lambda:eu-west-1:123456789012:function:smoke".into(),
-        },
-    }];
-    let mut world = world.come_to(Phase::Shifting, 3);
-    world.settle();
-    world.answer(Verdict::Inconclusive("no answer".into()));
-    assert_eq!(word(&world.advance()), "Hold");
-    world
-}
-
-fn baked(stage: u32) -> World {
-    let mut world = promoting().come_to(Phase::Baking, stage);
-    world.now += 300;
-    world
-}
-
-fn held() -> World {
-    let mut world = baked(1);
-    world.alarms = Some(Verdict::Inconclusive("INSUFFICIENT_DATA".into()));
-    assert_eq!(word(&world.advance()), "Hold");
-    world
-}
-
-fn paused() -> World {
-    let mut world = World::new(canary(&[25])).come_to(Phase::Baking, 1);
-    world.now += 300;
-    assert_eq!(word(&world.advance()), "Pause");
-    world
-}
-
-fn restoring_unshifted() -> World {
-    let mut world = awaiting(0);
-    world.prompt = false;
-    world.at(Some(Track::Green)).crashes = true;
-    assert_eq!(word(&world.advance()), "Restore");
-    world
-}
-
-fn restoring() -> World {
-    let mut world = baked(1);
-    world.alarms = Some(Verdict::Failed("5xx".into()));
-    assert_eq!(word(&world.advance()), "Restore");
-    world
-}
-
-fn restoring_shifted() -> World {
-    let mut world = restoring();
-    world.accepting = false;
-    assert_eq!(word(&world.advance()), "Route");
-    world
-}
-
-fn verified() -> World {
-    promoting().come_to(Phase::Verified, 3)
-}
-
-fn restored() -> World {
-    restoring().come_to(Phase::Restored, 1)
-}
-
-fn stuck() -> World {
-    let mut world = restoring();
-    world.at(Some(Track::Blue)).crashes = true;
-    assert_eq!(word(&world.advance()), "Stick");
-    // Whoever mends it first, calls again then.
-    world.at(Some(Track::Blue)).crashes = false;
-    world
-}
-
-fn rolling_back() -> World {
-    let mut world = verified();
-    world.complete();
-    assert_eq!(world.roll_back(None, false), Ok(Some(2)));
-    world
-}
-
-fn rollback_stuck() -> World {
-    let mut world = rolling_back();
-    world.at(Some(Track::Blue)).crashes = true;
-    assert_eq!(word(&world.advance()), "Stick");
-    world.at(Some(Track::Blue)).crashes = false;
-    world
-}
-
 /// One step, with what it waits for: time, checks that pass, a router that accepts in the end.
 fn step(world: &mut World) -> bool {
     let decision = world.advance();
@@ -219,13 +100,23 @@ fn ends(world: &mut World) -> String {
     panic!("it goes on for ever: {:?}", world.rollout());
 }
 
-/// With pods that come, alarms that are silent and a router that accepts.
-fn ends_well(mut world: World) -> String {
+/// Pods come, but for those that crash, and the router's controller accepts again.
+fn recover(world: &mut World) {
     world.accepting = true;
     world.seen.standing = Standing::Accepted;
+    fill(world);
+}
+
+/// Every pod that is asked for is ready, but for those that crash.
+fn fill(world: &mut World) {
     for pods in world.pods.values_mut().filter(|pods| !pods.crashes) {
         pods.ready = pods.wanted;
     }
+}
+
+/// With pods that come, alarms that are silent and a router that accepts.
+fn ends_well(mut world: World) -> String {
+    recover(&mut world);
     ends(&mut world)
 }
 
@@ -250,239 +141,6 @@ fn end_of(world: &World) -> String {
 
 fn first_word(said: &str) -> String {
     said.split(':').next().unwrap().to_owned()
-}
-
-fn call(mut world: World, restore: bool, holder_ended: bool) -> String {
-    let before = world.clone();
-    match world.take_over(None, restore, holder_ended) {
-        Ok(_) => {
-            let fence = world.rollout().fence;
-            assert!(fence > before.rollout().fence && fence > before.observed().highest_fence);
-            ends_well(world)
-        }
-        Err(said) => first_word(&said),
-    }
-}
-
-fn is_over(world: &World) -> bool {
-    matches!(world.phase(), Phase::Verified | Phase::Restored)
-}
-
-/// As `operate` does it: what has written nothing ends, what has is restored, and a rollback is not aborted.
-fn abort(mut world: World) -> String {
-    let Some(id) = world
-        .environment
-        .under_way()
-        .and_then(|rollout| rollout.promotion())
-    else {
-        return "refused".into();
-    };
-    if is_over(&world) {
-        return "refused".into();
-    }
-    if turn::has_written(&world.environment, id) {
-        return call(world, true, false);
-    }
-    let mut promotion = promotion(id.release.0);
-    turn::end(
-        &mut promotion,
-        &mut world.environment,
-        PromotionState::Aborted,
-        Event::PromotionAborted,
-        "ana",
-        "wrong one",
-        at(world.now),
-    );
-    assert!(world.environment.lease.is_none() && world.environment.queue.current.is_none());
-    "ends".into()
-}
-
-fn paused_by_ana(mut world: World) -> String {
-    let said = pause(
-        &mut world.environment,
-        &world.spec,
-        "ana",
-        Some("lunch"),
-        at(world.now),
-    );
-    let Some(recorded) = told(said) else {
-        return "refused".into();
-    };
-    assert!(recorded);
-    world.accepting = true;
-    world.seen.standing = Standing::Accepted;
-    world.alarms = Some(Verdict::Passed);
-    for pods in world.pods.values_mut() {
-        pods.ready = pods.wanted;
-    }
-    for _ in 0..50 {
-        step(&mut world);
-    }
-    assert_eq!(
-        (world.phase(), word(&world.decide())),
-        (Phase::Baking, "Sleep".to_owned())
-    );
-    assert!(
-        world
-            .traffic()
-            .pause
-            .as_ref()
-            .is_some_and(|pause| pause.by.is_some())
-    );
-    resume(&mut world.environment, "ana", None, at(world.now)).unwrap();
-    assert_eq!(ends_well(world), "forward", "once it is resumed");
-    "paused".into()
-}
-
-fn resumed(mut world: World) -> String {
-    match told(resume(&mut world.environment, "ana", None, at(world.now))) {
-        None => "refused".into(),
-        Some(false) => "stays".into(),
-        Some(true) => ends_well(world),
-    }
-}
-
-fn hurried(mut world: World) -> String {
-    let release = ReleaseNumber(3);
-    let said = hurry(
-        &mut world.environment,
-        &world.spec,
-        release,
-        "ana",
-        "the fix",
-        at(world.now),
-    );
-    match told(said) {
-        None => "refused".into(),
-        Some(recorded) => {
-            assert!(recorded);
-            ends_well(world)
-        }
-    }
-}
-
-/// Whether anything was recorded; none where the command is declined, with the next one.
-fn told(said: Said) -> Option<bool> {
-    match said {
-        Ok(record) => Some(record.is_some()),
-        Err(declined) => {
-            assert!(declined.next.starts_with("sluice "), "{declined:?}");
-            None
-        }
-    }
-}
-
-fn retry(mut world: World) -> String {
-    match check::ask_again(&mut world.environment, "ana") {
-        Ok(_) => {
-            world.alarms = Some(Verdict::Passed);
-            ends_well(world)
-        }
-        Err(_) => "refused".into(),
-    }
-}
-
-/// Its event is lost: what the next look at it does. (Where the event comes, `receive-alarm` calls rollback.)
-fn alarm(mut world: World) -> String {
-    world.alarms = Some(Verdict::Failed("alarm 5xx went into ALARM".into()));
-    ends_well(world)
-}
-
-/// A newer release is pushed: it never interrupts, and takes its turn once the lease is given back.
-fn newer(mut world: World) -> String {
-    world.environment.queue = world.environment.queue.put(queued(4), false).queue;
-    let newer: Promotion = promotion(4);
-    assert!(turn::not_yet(&newer, &world.environment).is_some());
-    ends_well(world.clone());
-    let before = world.environment.rollout.clone();
-    assert_eq!(world.environment.rollout, before);
-    "waits".into()
-}
-
-/// Killed after any of its records and before any of its writes, and run again: the same end.
-fn killed(world: World) -> String {
-    let right = ends_well(world.clone());
-    let mut point = world;
-    point.accepting = true;
-    point.seen.standing = Standing::Accepted;
-    for pods in point.pods.values_mut().filter(|pods| !pods.crashes) {
-        pods.ready = pods.wanted;
-    }
-    for _ in 0..2_000 {
-        let mut killed = point.clone();
-        let decision = killed.decide();
-        killed.record(&decision);
-        assert_eq!(ends_well(killed), right, "killed at {decision:?}");
-        if !step(&mut point) {
-            return right;
-        }
-    }
-    panic!("it goes on for ever");
-}
-
-/// Another has the environment: the execution that had it finds that out at its next step, and the cluster takes no write of it.
-fn taken_over(world: World) -> String {
-    let old = world.clone();
-    let restore = old.rollout().promotion().is_some();
-    let mut new = world;
-    if new.take_over(None, restore, true).is_err() {
-        // Nothing was written yet: there is nothing to take over.
-        return abort(old);
-    }
-    assert!(!new.environment.is_held_by(&old.rollout().owner));
-    assert!(new.rollout().fence > old.rollout().fence);
-    ends_well(new)
-}
-
-/// Its execution is over and did not say so: what the sweep does.
-fn gone(mut world: World) -> String {
-    let repairs = repairs(&world.environment, |_| ExecutionStatus::Ended("aborted".into()));
-    match repairs.first() {
-        None => "nothing".into(),
-        Some(Repair::RecordAborted(..)) => abort(world),
-        Some(Repair::Restore(_)) => call(world, true, true),
-        Some(Repair::RollBackAgain(_)) => call(world, false, true),
-        Some(Repair::Complete(_)) => {
-            let end = end_of(&world);
-            world.complete();
-            end
-        }
-        Some(other) => panic!("{other:?}"),
-    }
-}
-
-/// The pods of what is being brought are gone, and do not come again.
-fn pods_lost(mut world: World) -> String {
-    if is_over(&world) {
-        // What watches it then is the watch, and its alarms.
-        return "stays".into();
-    }
-    world.prompt = false;
-    world.accepting = true;
-    if world.seen.standing != Standing::Refused("no Gateway accepts it".into()) {
-        world.seen.standing = Standing::Accepted;
-    }
-    let names: Vec<String> = world
-        .wanted()
-        .into_iter()
-        .flat_map(|wanted| wanted.deployments)
-        .map(|one| one.name)
-        .collect();
-    for name in names {
-        if let Some(pods) = world.pods.get_mut(&name) {
-            pods.ready = 0;
-        }
-    }
-    ends(&mut world)
-}
-
-/// The router's controller never says that it serves what is written from now on.
-fn not_routed(mut world: World) -> String {
-    for pods in world.pods.values_mut().filter(|pods| !pods.crashes) {
-        pods.ready = pods.wanted;
-    }
-    world.accepting = false;
-    ends(&mut world)
 }
 
 fn table() -> String {
