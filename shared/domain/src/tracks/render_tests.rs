@@ -1,17 +1,13 @@
 //! A bundle on a track: nothing that was there before selects its pods, and everything of the track does.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 use super::*;
-use crate::tracks::{pointed_at, render_samples::*};
+use crate::tracks::render_samples::*;
 use serde_json::json;
 
 const BOTH: [Track; 2] = [Track::Blue, Track::Green];
 
 fn on(bundle: &Bundle, track: Track) -> Bundle {
     on_track(bundle, track).unwrap()
-}
-
-fn fault(bundle: &Bundle) -> String {
-    on_track(bundle, Track::Green).unwrap_err().to_string()
 }
 
 /// The pod labels of each Deployment.
@@ -339,78 +335,6 @@ fn an_empty_value_of_a_label_stays_a_valid_one() {
 }
 
 #[test]
-fn what_cannot_be_on_a_track_is_told_with_what_would_be_right() {
-    let with = |change: &dyn Fn(&mut Bundle)| {
-        let mut changed = bundle();
-        change(&mut changed);
-        fault(&changed)
-    };
-    let long = "m".repeat(58);
-    let said = [
-        with(&|bundle| bundle.deployments[0].manifest["spec"]["selector"] = json!({})),
-        with(&|bundle| bundle.deployments[0].manifest["spec"]["selector"]["matchLabels"] = json!({})),
-        with(&|bundle| {
-            let by = json!([{"key": "app", "operator": "Exists"}]);
-            bundle.deployments[0].manifest["spec"]["selector"]["matchExpressions"] = by;
-        }),
-        with(&|bundle| bundle.deployments[0].name = long.clone()),
-        with(&|bundle| bundle.objects[0]["metadata"]["name"] = json!(long)),
-        with(&|bundle| bundle.objects[2]["metadata"]["name"] = json!(long)),
-        with(&|bundle| {
-            let deployment = &mut bundle.deployments[0].manifest;
-            deployment["spec"]["selector"]["matchLabels"]["app"] = json!(long);
-            deployment["spec"]["template"]["metadata"]["labels"]["app"] = json!(long);
-        }),
-        with(&|bundle| bundle.objects[0]["spec"]["type"] = json!("ExternalName")),
-        with(&|bundle| {
-            let by = json!({"matchExpressions": [{"key": "app", "operator": "In", "values": ["mc-api"]}]});
-            bundle.objects[2]["spec"]["selector"] = by;
-        }),
-        with(&|bundle| {
-            let by = json!({"podSelector": {"matchLabels": {"app": "mc-api"}}, "policyTypes": ["Ingress"]});
-            bundle
-                .objects
-                .push(json!({"kind": "NetworkPolicy", "metadata": {"name": "closed"}, "spec": by}));
-        }),
-        with(&|bundle| {
-            let mut other = bundle.deployments[0].clone();
-            other.name = "mc-api-green".into();
-            bundle.deployments.push(other);
-        }),
-        with(&|bundle| {
-            let mut other = bundle.objects[0].clone();
-            other["metadata"]["name"] = json!("mc-api-green");
-            other["spec"]["selector"] = json!({"app": "somebody-else"});
-            bundle.objects.push(other);
-        }),
-        with(&|bundle| {
-            // What it selects is what the pods of the track are called.
-            let mut other = bundle.deployments[0].clone();
-            other.name = "mc-second".into();
-            let pods = json!({"app": "mc-api-green"});
-            other.manifest["spec"]["selector"]["matchLabels"] = pods.clone();
-            other.manifest["spec"]["template"]["metadata"]["labels"] = pods;
-            bundle.deployments.push(other);
-        }),
-    ];
-    insta::assert_snapshot!(said.join("\n"), @r"
-    deployment mc-api has no selector with matchLabels, so that a track of it could select nothing: give it one
-    deployment mc-api has no selector with matchLabels, so that a track of it could select nothing: give it one
-    deployment mc-api selects its pods by matchExpressions: use matchLabels, which each track gets of its own
-    Deployment mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm is too long for tracks: `mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm-green` has more than 63 characters
-    Service mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm is too long for tracks: `mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm-green` has more than 63 characters
-    object mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm is too long for tracks: `mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm-green` has more than 63 characters
-    label app of deployment mc-api is too long for tracks: `mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm-green` has more than 63 characters
-    Service mc-api cannot be on two tracks: it is of type ExternalName
-    PodDisruptionBudget mc-api cannot be on two tracks: it would not select the pods of a track: select them by a label that no Service, Deployment or PodDisruptionBudget selects by
-    NetworkPolicy closed cannot be on two tracks: it would not select the pods of a track: select them by a label that no Service, Deployment or PodDisruptionBudget selects by
-    Deployment mc-api cannot be on two tracks: another one has the name that it has on a track
-    Service mc-api cannot be on two tracks: another one has the name that it has on a track
-    Deployment mc-second cannot be on two tracks: it would select the pods of a track too: a value of its labels ends like a track's
-    ");
-}
-
-#[test]
 fn the_deployment_selects_its_own_pods_where_its_template_repeats_its_labels() {
     // Kubernetes refuses a Deployment whose template does not have what its selector wants; this stays so.
     for track in BOTH {
@@ -426,153 +350,11 @@ fn the_deployment_selects_its_own_pods_where_its_template_repeats_its_labels() {
     }
 }
 
-#[test]
-fn the_size_of_a_part_is_rounded_up_and_never_none_where_there_is_traffic() {
-    let table = [
-        (10, 0, 0),
-        (10, 1, 1),
-        (10, 5, 1),
-        (10, 10, 1),
-        (10, 11, 2),
-        (10, 25, 3),
-        (10, 50, 5),
-        (10, 99, 10),
-        (10, 100, 10),
-        (3, 34, 2),
-        (1, 1, 1),
-        (0, 50, 0),
-        (-3, 50, 0),
-        (10, 700, 10),
-        (i32::MAX, 100, i32::MAX),
-    ];
-    for (full, weight, size) in table {
-        assert_eq!(size_for(full, weight), size, "{weight} % of {full}");
-    }
-}
-
-#[test]
-fn a_track_has_the_pods_of_its_part_and_its_autoscaler_goes_no_lower() {
-    let full = BTreeMap::from([("mc-api".to_owned(), 8)]);
-    let at = |weight| sized(&on(&bundle(), Track::Blue), Track::Blue, &full, weight);
-    let bounds = |bundle: &Bundle| {
-        let spec = named(bundle, "HorizontalPodAutoscaler", "mc-api-blue")["spec"].clone();
-        (
-            bundle.deployments[0].replicas,
-            spec["minReplicas"].as_i64(),
-            spec["maxReplicas"].as_i64(),
-        )
-    };
-    assert_eq!(
-        bounds(&at(0)),
-        (Some(0), Some(1), Some(6)),
-        "an autoscaler has one pod at least"
-    );
-    assert_eq!(bounds(&at(5)), (Some(1), Some(1), Some(6)));
-    assert_eq!(bounds(&at(50)), (Some(4), Some(4), Some(6)));
-    assert_eq!(
-        bounds(&at(100)),
-        (Some(8), Some(8), Some(8)),
-        "never below what it has to be"
-    );
-    let unknown = sized(&on(&bundle(), Track::Blue), Track::Blue, &BTreeMap::new(), 50);
-    assert_eq!(unknown.deployments[0].replicas, bundle().deployments[0].replicas);
-}
-
-#[test]
-fn the_whole_traffic_needs_what_is_said_or_what_runs() {
-    let full = |replicas, running: i32| {
-        let mut bundle = bundle();
-        bundle.deployments[0].replicas = replicas;
-        full_size(&bundle, &BTreeMap::from([("mc-api".to_owned(), running)]))["mc-api"]
-    };
-    assert_eq!(
-        [full(Some(4), 2), full(Some(4), 6), full(None, 6), full(None, 0)],
-        [4, 6, 6, 2],
-        "its autoscaler keeps two at least"
-    );
-    assert_eq!(full(Some(0), 0), 0, "an autoscaler leaves it alone");
-}
-
-#[test]
-fn the_service_it_is_known_by_is_the_named_one_or_the_only_one() {
-    let said = |bundle: &Bundle, named| match services_of(bundle, named) {
-        Ok(services) => services.root,
-        Err(fault) => fault.to_string(),
-    };
-    let mut without = bundle();
-    without.objects.remove(0);
-    let mut long = bundle();
-    long.objects[0]["metadata"]["name"] = json!("s".repeat(56));
-    let said = [
-        said(&bundle(), None),
-        said(&bundle(), Some("mc-api")),
-        said(&bundle(), Some("mc-web")),
-        said(&two_deployments(), None),
-        said(&two_deployments(), Some("web")),
-        said(&two_deployments(), Some("all")),
-        said(&without, None),
-        said(&long, None),
-    ];
-    insta::assert_snapshot!(said.join("\n"), @r#"
-    mc-api
-    mc-api
-    there is no Service mc-web. Right: the name of a Service that selects the release's pods, or no `service`
-    the Services all, web, worker select the pods of the release. Right: service = "..." in the strategy: the one whose requests the router shares out
-    the Service web does not select the pods of worker, which would work whatever their weight. Right: one Service before every Deployment that runs the release; a worker without one is a service of its own, with strategy = "rolling"
-    all
-    no Service selects the pods of mc-api: a track of them would work whatever its weight. Right: a Service before these pods, or strategy = "rolling", which needs none
-    the Service ssssssssssssssssssssssssssssssssssssssssssssssssssssssss has a name to which no `-preview` can be added. Right: a name of at most 55 characters that starts with a letter
-    "#);
-}
-
-#[test]
-fn a_service_points_at_each_place_and_is_found_there_again() {
-    for bundle in [bundle(), two_deployments()] {
-        for place in [None, Some(Track::Blue), Some(Track::Green)] {
-            let at = |service: &&Value| match place {
-                Some(track) => pointing(service, &bundle, track),
-                None => (*service).clone(),
-            };
-            let there: Vec<Value> = pointed(&bundle).iter().map(at).collect();
-            assert_eq!(pointed_at(&bundle, &there), Some(place));
-            // Pointed at a track, it selects exactly that track's pods.
-            for other in BOTH {
-                for labels in pods(&on(&bundle, other)) {
-                    let selecting = there
-                        .iter()
-                        .any(|one| matches(&json!({"matchLabels": one["spec"]["selector"]}), labels));
-                    assert_eq!(selecting, Some(other) == place, "{place:?} and pods of {other}");
-                }
-            }
-            assert_eq!(pointed_at(&bundle, &there[1..]), None, "one is missing");
-        }
-    }
-}
-
-#[test]
-fn services_that_do_not_agree_point_nowhere() {
-    let bundle = two_deployments();
-    let services = pointed(&bundle);
-    let mut there: Vec<Value> = services
-        .iter()
-        .map(|one| pointing(one, &bundle, Track::Blue))
-        .collect();
-    there[1] = pointing(services[1], &bundle, Track::Green);
-    assert_eq!(pointed_at(&bundle, &there), None);
-    there[1] = services[1].clone();
-    assert_eq!(pointed_at(&bundle, &there), None);
-    // The label alone does not do: other labels of it may select nothing.
-    let mut there: Vec<Value> = services
-        .iter()
-        .map(|one| pointing(one, &bundle, Track::Blue))
-        .collect();
-    there[0]["spec"]["selector"]["app"] = json!("somebody-else");
-    assert_eq!(pointed_at(&bundle, &there), None);
-    // And one of before that somebody changed is not what was there before.
-    let mut there: Vec<Value> = services.into_iter().cloned().collect();
-    there[0]["spec"]["selector"]["app"] = json!("somebody-else");
-    assert_eq!(pointed_at(&bundle, &there), None);
-}
-
+#[path = "render_fault_tests.rs"]
+mod faults;
 #[path = "render_property_tests.rs"]
 mod properties;
+#[path = "render_service_tests.rs"]
+mod services;
+#[path = "render_size_tests.rs"]
+mod sizes;
