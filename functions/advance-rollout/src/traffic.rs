@@ -266,13 +266,8 @@ async fn write_weights(
     if traffic.route.router == Router::Service {
         return point_all(namespace, rollout, bundle).await;
     }
-    let weights = if goes_back(rollout) {
-        traffic.weights_before()
-    } else {
-        traffic
-            .weights
-            .ok_or_else(|| Failure::internal("no weights are recorded"))?
-    };
+    let weights = rollout.heading().and_then(|heading| heading.weights);
+    let weights = weights.ok_or_else(|| Failure::internal("no weights are recorded"))?;
     namespace
         .shift(
             &traffic.route.router,
@@ -286,19 +281,8 @@ async fn write_weights(
     Ok(())
 }
 
-fn goes_back(rollout: &Rollout) -> bool {
-    rollout.phase == sluice_domain::environment::Phase::Restoring
-}
-
 fn said(rollout: &Rollout) -> String {
-    let traffic = rollout.traffic.as_ref();
-    let weights = traffic.and_then(|traffic| {
-        if goes_back(rollout) {
-            Some(traffic.weights_before())
-        } else {
-            traffic.weights
-        }
-    });
+    let weights = rollout.heading().and_then(|heading| heading.weights);
     weights.map_or_else(
         || "the router is written".to_owned(),
         |weights| format!("the traffic: {weights}"),
@@ -312,15 +296,10 @@ pub(crate) async fn point(scene: &Scene) -> Result<Next, Failure> {
 }
 
 async fn point_all(namespace: &Namespace, rollout: &Rollout, bundle: Option<&Bundle>) -> Result<(), Failure> {
-    let (Some(bundle), Some(traffic)) = (bundle, &rollout.traffic) else {
+    let (Some(bundle), Some(heading)) = (bundle, rollout.heading()) else {
         return Err(Failure::internal("nothing to point at"));
     };
-    let place = if goes_back(rollout) {
-        traffic.from
-    } else {
-        traffic.to
-    };
-    for service in all_pointing(bundle, place) {
+    for service in all_pointing(bundle, heading.place) {
         namespace.apply_one(&service, rollout.fence).await?;
     }
     Ok(())

@@ -3,6 +3,7 @@
 mod charted;
 pub mod cooling;
 pub mod easing;
+mod heading;
 mod pinning;
 mod place;
 mod planned;
@@ -13,6 +14,7 @@ mod told;
 mod traffic;
 
 pub use charted::{Charts, Lack, Lacks, Rendered, charted, everywhere, planned_chart, root_of, values_of};
+pub use heading::Heading;
 pub use pinning::{given_back, pin, pins};
 pub use place::{behind, brought, cold, fences_on, placed, pointed_at};
 pub use planned::{Ground, Planned, planned};

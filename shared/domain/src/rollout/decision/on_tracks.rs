@@ -252,12 +252,7 @@ impl OnTracks<'_> {
     }
 
     fn unreached(&self) -> Option<String> {
-        let goes_back = self.rollout().phase == Phase::Restoring;
-        let place = if goes_back {
-            self.traffic.from
-        } else {
-            self.traffic.to
-        };
+        let place = self.rollout().heading()?.place;
         unreached(self.traffic, place, self.wanted, &self.seen.ready)
     }
 
