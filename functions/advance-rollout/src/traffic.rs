@@ -7,19 +7,15 @@ use crate::pins::{keep, left};
 use crate::scene::{Scene, in_place};
 use jiff::Timestamp;
 use serde_json::Value;
-use sluice_cluster::Namespace;
 use sluice_domain::bundle::{Baseline, Bundle};
 use sluice_domain::environment::{Environment, Rollout};
-use sluice_domain::ids::{EnvironmentName, ServiceName};
-use sluice_domain::pipeline::{Router, Seconds};
+use sluice_domain::pipeline::Seconds;
 use sluice_domain::plan::{config_wanted, without_server_fields};
 use sluice_domain::rollout::{self, Beginning, stage_of};
-use sluice_domain::tracks::{
-    self, Ground, Planned, Track, Traffic, all_pointing, everywhere, pin, planned_chart, pointed,
-};
+use sluice_domain::tracks::{self, Ground, Planned, Track, Traffic, everywhere, pin, planned_chart, pointed};
 use sluice_domain::wire::{Next, NextState};
-use sluice_lambda::{Failure, Metrics};
-use sluice_transitions::{Backends, load_release};
+use sluice_lambda::Failure;
+use sluice_transitions::{Backends, load_release, point_services, write_weights};
 use std::collections::BTreeMap;
 
 /// Stores what is there and what is to be, records where it comes, and writes the idle track.
@@ -228,57 +224,27 @@ pub(crate) async fn shift(
     let record = rollout::shift(&mut environment, step, stage, highest, within, now);
     rollout::await_others(&mut environment, None);
     let rollout = recorded(&environment)?;
-    let place = (environment.service.clone(), environment.name.clone());
+    let (service, name) = (environment.service.clone(), environment.name.clone());
     commit(backends, environment, record, now).await?;
     keep(&namespace, left.as_ref(), &rollout).await?;
-    write_weights(&namespace, &rollout, neutral.as_ref(), &place, now).await?;
+    write_weights(&namespace, &rollout, neutral.as_ref(), (&service, &name), now).await?;
     Ok(looks_at_once(said(&rollout)))
 }
 
 /// Writes the recorded weights (again), with the fence that they were recorded with.
 pub(crate) async fn route(backends: &Backends, scene: &Scene, now: Timestamp) -> Result<Next, Failure> {
-    let place = (scene.environment.service.clone(), scene.environment.name.clone());
+    let place = (&scene.environment.service, &scene.environment.name);
     let left = left(backends, &scene.rollout).await?;
     keep(&scene.namespace, left.as_ref(), &scene.rollout).await?;
     write_weights(
         &scene.namespace,
         &scene.rollout,
         scene.neutral.as_ref(),
-        &place,
+        place,
         now,
     )
     .await?;
     Ok(looks_at_once(said(&scene.rollout)))
-}
-
-/// A Service that is the router itself is written whole: by the time its weights are seen, it has this fence, and takes
-/// nothing more under it.
-async fn write_weights(
-    namespace: &Namespace,
-    rollout: &Rollout,
-    bundle: Option<&Bundle>,
-    (service, name): &(ServiceName, EnvironmentName),
-    now: Timestamp,
-) -> Result<(), Failure> {
-    let Some(traffic) = &rollout.traffic else {
-        return Ok(());
-    };
-    if traffic.route.router == Router::Service {
-        return point_all(namespace, rollout, bundle).await;
-    }
-    let weights = rollout.heading().and_then(|heading| heading.weights);
-    let weights = weights.ok_or_else(|| Failure::internal("no weights are recorded"))?;
-    namespace
-        .shift(
-            &traffic.route.router,
-            &traffic.route.services,
-            weights,
-            rollout.fence,
-        )
-        .await?;
-    let adopted = traffic.to.is_none() || traffic.from.is_none();
-    Metrics::StandardOutput.weights(service, name, weights, adopted, now);
-    Ok(())
 }
 
 fn said(rollout: &Rollout) -> String {
@@ -291,18 +257,8 @@ fn said(rollout: &Rollout) -> String {
 
 /// Points the workload's Services at where the traffic is.
 pub(crate) async fn point(scene: &Scene) -> Result<Next, Failure> {
-    point_all(&scene.namespace, &scene.rollout, scene.neutral.as_ref()).await?;
+    point_services(&scene.namespace, &scene.rollout, scene.neutral.as_ref()).await?;
     Ok(looks_at_once("the Services follow the traffic".to_owned()))
-}
-
-async fn point_all(namespace: &Namespace, rollout: &Rollout, bundle: Option<&Bundle>) -> Result<(), Failure> {
-    let (Some(bundle), Some(heading)) = (bundle, rollout.heading()) else {
-        return Err(Failure::internal("nothing to point at"));
-    };
-    for service in all_pointing(bundle, heading.place) {
-        namespace.apply_one(&service, rollout.fence).await?;
-    }
-    Ok(())
 }
 
 /// Records that the weights are served, and sleeps.

@@ -6,6 +6,7 @@ mod completion;
 mod ending;
 mod images;
 mod starting;
+mod traffic;
 mod turn;
 mod wanting;
 
@@ -14,6 +15,7 @@ pub use completion::{Completed, complete};
 pub use ending::{Ending, end_promotion};
 pub use images::{Recorded, load_release, record_image};
 pub use starting::{start_promotion, start_rollback, wake, wake_if_due};
+pub use traffic::{point_services, write_weights};
 pub use turn::{Look, answer, gates_of, load_promotion, look, rollback_budgets, set_reason, verified};
 pub use wanting::{Wish, want_promotion};
 
