@@ -11,8 +11,8 @@ use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Rollout};
 use sluice_domain::pipeline::{EnvironmentPackage, EnvironmentSpec, Package, Workload};
 use sluice_domain::plan::{ConfigData, config_names};
-use sluice_domain::rollout::{Facts, awaits_helm};
-use sluice_domain::tracks::{Track, TrafficSeen, everywhere, placed};
+use sluice_domain::rollout::{Facts, awaits_helm, stage_of};
+use sluice_domain::tracks::{Stage, Track, TrafficSeen, everywhere, placed};
 use sluice_domain::wire::{Caught, Step};
 use sluice_domain::workload::{Observation, Verdict, WorkloadRef};
 use sluice_lambda::Failure;
@@ -125,6 +125,12 @@ impl Scene {
             traffic: self.traffic.as_ref(),
             alarms: self.alarms.as_ref(),
         }
+    }
+
+    /// The stage that the rollout is in; none where it is not on tracks.
+    pub(crate) fn stage(&self) -> Option<Stage> {
+        let traffic = self.rollout.traffic.as_ref()?;
+        Some(stage_of(&self.rollout, traffic, &self.spec))
     }
 
     /// Whether releases come to a track here: so the pipeline says, or so it was until now.

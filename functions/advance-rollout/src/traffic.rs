@@ -11,7 +11,7 @@ use sluice_domain::bundle::{Baseline, Bundle};
 use sluice_domain::environment::{Environment, Rollout};
 use sluice_domain::pipeline::Seconds;
 use sluice_domain::plan::{config_wanted, without_server_fields};
-use sluice_domain::rollout::{self, Beginning, stage_of};
+use sluice_domain::rollout::{self, Beginning};
 use sluice_domain::tracks::{self, Ground, Planned, Track, Traffic, everywhere, pin, planned_chart, pointed};
 use sluice_domain::wire::{Next, NextState};
 use sluice_lambda::Failure;
@@ -204,10 +204,9 @@ pub(crate) async fn shift(
     step: u32,
     now: Timestamp,
 ) -> Result<Next, Failure> {
-    let Some(traffic) = &scene.rollout.traffic else {
-        return Err(Failure::internal("a shift without tracks"));
-    };
-    let stage = stage_of(&scene.rollout, traffic, &scene.spec);
+    let stage = scene
+        .stage()
+        .ok_or_else(|| Failure::internal("a shift without tracks"))?;
     let within = patience(&scene);
     let highest = scene.observed.highest_fence;
     let left = left(backends, &scene.rollout).await?;
@@ -268,18 +267,13 @@ pub(crate) async fn bake(
     step: u32,
     now: Timestamp,
 ) -> Result<Next, Failure> {
-    let stage = scene
-        .rollout
-        .traffic
-        .as_ref()
-        .map(|traffic| stage_of(&scene.rollout, traffic, &scene.spec));
-    let bake = stage
-        .and_then(|stage| stage.bake)
+    let (weight, bake) = scene
+        .stage()
+        .and_then(|stage| Some((stage.weight, stage.bake?)))
         .ok_or_else(|| Failure::internal("a stage without a bake"))?;
     let mut environment = scene.environment;
     let record = rollout::bake(&mut environment, step, bake, now);
     commit(backends, environment, record, now).await?;
-    let weight = stage.map(|stage| stage.weight).unwrap_or_default();
     Ok(sleeps(
         format!("{weight} % of the traffic for {bake}"),
         bake.get(),
@@ -323,12 +317,8 @@ pub(crate) async fn pause(
     reason: &str,
     now: Timestamp,
 ) -> Result<Next, Failure> {
-    let stage = scene
-        .rollout
-        .traffic
-        .as_ref()
-        .map(|traffic| stage_of(&scene.rollout, traffic, &scene.spec));
-    let pause = stage
+    let pause = scene
+        .stage()
         .and_then(|stage| stage.pause)
         .ok_or_else(|| Failure::internal("a stage without a pause"))?;
     let mut environment = scene.environment;
