@@ -15,7 +15,7 @@ use sluice_domain::rollout::{self, Beginning};
 use sluice_domain::tracks::{self, Ground, Planned, Track, Traffic, everywhere, pin, planned_chart, pointed};
 use sluice_domain::wire::{Next, NextState};
 use sluice_lambda::Failure;
-use sluice_transitions::{Backends, load_release, point_services, write_weights};
+use sluice_transitions::{Backends, load_live_on_track, load_release, point_services, write_weights};
 use std::collections::BTreeMap;
 
 /// Stores what is there and what is to be, records where it comes, and writes the idle track.
@@ -76,12 +76,7 @@ async fn plan(
     let environment = &scene.environment;
     let release = load_release(backends, &environment.service, number).await?;
     let tracks = environment.tracks.clone().unwrap_or_default();
-    let live = match &environment.live {
-        Some(live) if tracks.live.is_some() => {
-            Some((backends.table.bundle(&live.bundle).await?, live.bundle.clone()))
-        }
-        _ => None,
-    };
+    let live = load_live_on_track(&backends.table, environment).await?;
     let config = scene
         .namespace
         .config_maps(&config_wanted(&scene.package, &scene.observed))
@@ -97,7 +92,7 @@ async fn plan(
         tracks: &tracks,
         observed: &scene.observed,
         config: &config,
-        live: live.as_ref().map(|(bundle, _)| bundle),
+        live: live.as_ref(),
         named: &named,
     });
     let Planned {
@@ -110,8 +105,10 @@ async fn plan(
         Ok(planned) => planned,
         Err(reason) => return Ok(Err(reason)),
     };
-    let baseline = match &live {
-        Some((_, hash)) => Baseline::Bundle { hash: hash.clone() },
+    let baseline = match environment.live_on_track() {
+        Some(live) => Baseline::Bundle {
+            hash: live.bundle.clone(),
+        },
         None => store_original(backends, scene, &config, &target).await?,
     };
     let traffic = Traffic {
@@ -133,10 +130,7 @@ async fn plan_chart(
     };
     let (baseline, target) = (baseline.clone(), backends.table.bundle(target).await?);
     let tracks = scene.environment.tracks.clone().unwrap_or_default();
-    let live = match &scene.environment.live {
-        Some(live) if tracks.live.is_some() => Some(backends.table.bundle(&live.bundle).await?),
-        _ => None,
-    };
+    let live = load_live_on_track(&backends.table, &scene.environment).await?;
     let mut places = everywhere(&target);
     places.extend(live.iter().flat_map(everywhere));
     places.sort();

@@ -419,8 +419,10 @@ async fn drift(
     let on_tracks = site.idle().is_some();
     let found = if on_tracks {
         // What is to come is compared with nothing: it is what has the traffic that others may have changed.
-        let track = site.environment.tracks.as_ref().and_then(|tracks| tracks.live);
-        let own = track.and_then(|track| live.tracks.get(&track));
+        let own = site
+            .environment
+            .live_track()
+            .and_then(|track| live.tracks.get(&track));
         let name = own.map_or(&live.release, |own| &own.release);
         sluice_domain::helm::present(&place.revisions(name).await?).cloned()
     } else {

@@ -14,7 +14,7 @@ use sluice_domain::release::Release;
 use sluice_domain::tracks::{self, Charts, Ground, Planned, Rendered, Track, Traffic, brought, everywhere};
 use sluice_domain::workload::WorkloadRef;
 use sluice_lambda::Failure;
-use sluice_transitions::address_of;
+use sluice_transitions::{address_of, load_live_on_track};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The Deployments, and their copies on both tracks.
@@ -36,10 +36,7 @@ pub(crate) async fn told(
     seen: Seen<'_>,
 ) -> Result<Told, Failure> {
     let found = site.environment.tracks.clone().unwrap_or_default();
-    let live = match &site.environment.live {
-        Some(live) if found.live.is_some() => Some(tools.backends.table.bundle(&live.bundle).await?),
-        _ => None,
-    };
+    let live = load_live_on_track(&tools.backends.table, site.environment).await?;
     let named = seen.namespace.named_service(site.spec.strategy.service()).await?;
     let planned = tracks::planned(&Ground {
         release,
@@ -165,17 +162,9 @@ struct There {
 impl There {
     async fn of(asking: &Asking<'_>, rendered: &BTreeMap<Track, Rendered>) -> Result<Self, Failure> {
         let Asking { tools, site, .. } = asking;
-        let tracked = site
-            .environment
-            .tracks
-            .as_ref()
-            .is_some_and(|tracks| tracks.live.is_some());
         let revisions = asking.place.revisions(&site.release_name()).await?;
         let before = objects_of(&revisions)?;
-        let on_track = match &site.environment.live {
-            Some(live) if tracked => Some(tools.backends.table.bundle(&live.bundle).await?),
-            _ => None,
-        };
+        let on_track = load_live_on_track(&tools.backends.table, site.environment).await?;
         let live = match live_release(site, on_track.as_ref()) {
             Some(name) => objects_of(&asking.place.revisions(name).await?)?,
             None => Vec::new(),
@@ -193,7 +182,7 @@ impl There {
         };
         Ok(Self {
             root,
-            adopts: !tracked && !before.is_empty(),
+            adopts: site.environment.live_track().is_none() && !before.is_empty(),
             before,
             live,
         })
@@ -211,7 +200,7 @@ fn objects_of(revisions: &[HelmRevision]) -> Result<Vec<Value>, Failure> {
 
 /// The Helm release of the live track.
 fn live_release<'b>(site: &Site<'_>, live: Option<&'b Bundle>) -> Option<&'b str> {
-    let track = site.environment.tracks.as_ref()?.live?;
+    let track = site.environment.live_track()?;
     let own = live?.helm.as_ref()?.tracks.get(&track)?;
     Some(own.release.as_str())
 }
@@ -244,18 +233,14 @@ pub(crate) async fn baseline(
     environment: &Environment,
     original: Option<&Bundle>,
 ) -> Result<Baseline, Failure> {
-    let tracked = environment
-        .tracks
-        .as_ref()
-        .is_some_and(|tracks| tracks.live.is_some());
-    Ok(match (&environment.live, original) {
-        (Some(live), _) if tracked => Baseline::Bundle {
+    Ok(match (environment.live_on_track(), original) {
+        (Some(live), _) => Baseline::Bundle {
             hash: live.bundle.clone(),
         },
-        (_, Some(original)) => Baseline::Bundle {
+        (None, Some(original)) => Baseline::Bundle {
             hash: tools.backends.table.put_bundle(original).await?,
         },
-        (_, None) => Baseline::Nothing,
+        (None, None) => Baseline::Nothing,
     })
 }
 
@@ -286,10 +271,7 @@ impl OnTracks {
         original: Option<&Bundle>,
     ) -> Result<Self, Failure> {
         let found = site.environment.tracks.clone().unwrap_or_default();
-        let live = match &site.environment.live {
-            Some(live) if found.live.is_some() => Some(tools.backends.table.bundle(&live.bundle).await?),
-            _ => None,
-        };
+        let live = load_live_on_track(&tools.backends.table, site.environment).await?;
         let mut places = everywhere(target);
         places.extend(live.iter().flat_map(everywhere));
         let places: BTreeSet<WorkloadRef> = places.into_iter().collect();

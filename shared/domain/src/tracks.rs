@@ -4,6 +4,7 @@ mod charted;
 pub mod cooling;
 pub mod easing;
 mod heading;
+mod live;
 mod pinning;
 mod place;
 mod planned;
