@@ -12,7 +12,7 @@ use sluice_domain::environment::{Environment, Rollout};
 use sluice_domain::pipeline::Seconds;
 use sluice_domain::plan::{config_wanted, without_server_fields};
 use sluice_domain::rollout::{self, Beginning};
-use sluice_domain::tracks::{self, Ground, Planned, Track, Traffic, everywhere, pin, planned_chart, pointed};
+use sluice_domain::tracks::{self, Ground, Planned, Track, everywhere, pin, planned_chart, pointed};
 use sluice_domain::wire::{Next, NextState};
 use sluice_lambda::Failure;
 use sluice_transitions::{Backends, load_live_on_track, load_release, point_services, write_weights};
@@ -30,10 +30,13 @@ pub(crate) async fn begin(
     } else {
         plan(backends, &scene).await?
     };
-    let (target, baseline, traffic) = match planned {
+    let (planned, baseline) = match planned {
         Ok(planned) => planned,
         Err(reason) => return abandon(backends, scene, step, &reason, now).await,
     };
+    let has_other = matches!(baseline, Baseline::Bundle { .. });
+    let (target, mut traffic) = planned.traffic(has_other);
+    traffic.despite.clone_from(&scene.rollout.despite);
     let hash = backends.table.put_bundle(&target).await?;
     let Scene {
         mut environment,
@@ -64,11 +67,8 @@ pub(crate) async fn begin(
     ))
 }
 
-/// What comes, what it replaces, and how the traffic moves. The inner error is why the release cannot come here.
-async fn plan(
-    backends: &Backends,
-    scene: &Scene,
-) -> Result<Result<(Bundle, Baseline, Traffic), String>, Failure> {
+/// What comes, and what it replaces. The inner error is why the release cannot come here.
+async fn plan(backends: &Backends, scene: &Scene) -> Result<Result<(Planned, Baseline), String>, Failure> {
     let number = scene
         .rollout
         .release
@@ -95,13 +95,7 @@ async fn plan(
         live: live.as_ref(),
         named: &named,
     });
-    let Planned {
-        target,
-        route,
-        to,
-        full,
-        left,
-    } = match planned {
+    let planned = match planned {
         Ok(planned) => planned,
         Err(reason) => return Ok(Err(reason)),
     };
@@ -109,22 +103,16 @@ async fn plan(
         Some(live) => Baseline::Bundle {
             hash: live.bundle.clone(),
         },
-        None => store_original(backends, scene, &config, &target).await?,
+        None => store_original(backends, scene, &config, &planned.target).await?,
     };
-    let traffic = Traffic {
-        has_other: matches!(baseline, Baseline::Bundle { .. }),
-        despite: scene.rollout.despite.clone(),
-        left,
-        ..Traffic::new(route, Some(to), tracks.live, full)
-    };
-    Ok(Ok((target, baseline, traffic)))
+    Ok(Ok((planned, baseline)))
 }
 
 /// The same of a chart: what comes and what is there was stored when helm was asked.
 async fn plan_chart(
     backends: &Backends,
     scene: &mut Scene,
-) -> Result<Result<(Bundle, Baseline, Traffic), String>, Failure> {
+) -> Result<Result<(Planned, Baseline), String>, Failure> {
     let (Some(baseline), Some(target)) = (&scene.rollout.baseline, &scene.rollout.target) else {
         return Err(Failure::internal("helm was not asked before it is to run"));
     };
@@ -139,23 +127,7 @@ async fn plan_chart(
     scene.observed = scene.namespace.observe(&places).await?;
     scene.observed.highest_fence = scene.observed.highest_fence.max(highest);
     let planned = planned_chart(target, &scene.spec, &tracks, &scene.observed, live.as_ref());
-    Ok(planned.map(|planned| {
-        let Planned {
-            target,
-            route,
-            to,
-            full,
-            left,
-        } = planned;
-        let traffic = Traffic {
-            has_other: matches!(baseline, Baseline::Bundle { .. }),
-            by_helm: true,
-            left,
-            despite: scene.rollout.despite.clone(),
-            ..Traffic::new(route, Some(to), tracks.live, full)
-        };
-        (target, baseline, traffic)
-    }))
+    Ok(planned.map(|planned| (planned, baseline)))
 }
 
 /// What was there before there were tracks, with the Services that are pointed back at it.

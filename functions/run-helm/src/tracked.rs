@@ -11,7 +11,7 @@ use sluice_domain::helm::{HelmRevision, documents, present, workloads};
 use sluice_domain::pipeline::{EnvironmentPackage, HelmWorkload};
 use sluice_domain::plan::{capture_bundle, config_names};
 use sluice_domain::release::Release;
-use sluice_domain::tracks::{self, Charts, Ground, Planned, Rendered, Track, Traffic, brought, everywhere};
+use sluice_domain::tracks::{self, Charts, Ground, Rendered, Track, brought, everywhere};
 use sluice_domain::workload::WorkloadRef;
 use sluice_lambda::Failure;
 use sluice_transitions::{address_of, load_live_on_track};
@@ -48,20 +48,10 @@ pub(crate) async fn told(
         live: live.as_ref(),
         named: &named,
     });
-    let Planned {
-        target,
-        route,
-        to,
-        full,
-        left,
-    } = planned.map_err(Failure::refused)?;
+    let planned = planned.map_err(Failure::refused)?;
     let is_there = |name: &str| seen.observed.deployments.iter().any(|one| one.name == name);
-    let beside = live.is_none() && target.deployments.iter().any(|one| is_there(&one.name));
-    let traffic = Traffic {
-        has_other: live.is_some() || beside,
-        left,
-        ..Traffic::new(route, Some(to), found.live, full)
-    };
+    let beside = live.is_none() && planned.target.deployments.iter().any(|one| is_there(&one.name));
+    let (target, traffic) = planned.traffic(live.is_some() || beside);
     let placed =
         brought(&traffic, site.spec, &target).map_err(|fault| Failure::refused(fault.to_string()))?;
     let fence = site.environment.fence.next(seen.observed.highest_fence);
@@ -278,19 +268,8 @@ impl OnTracks {
         let namespace = tools.clusters.connect(&address_of(site.spec)).await?;
         let observed = namespace.observe(&places.into_iter().collect::<Vec<_>>()).await?;
         let planned = tracks::planned_chart(target.clone(), site.spec, &found, &observed, live.as_ref());
-        let Planned {
-            target,
-            route,
-            to,
-            full,
-            left,
-        } = planned.map_err(Failure::refused)?;
-        let traffic = Traffic {
-            has_other: live.is_some() || original.is_some(),
-            by_helm: true,
-            left,
-            ..Traffic::new(route, Some(to), found.live, full)
-        };
+        let planned = planned.map_err(Failure::refused)?;
+        let (target, traffic) = planned.traffic(live.is_some() || original.is_some());
         let placed =
             brought(&traffic, site.spec, &target).map_err(|fault| Failure::refused(fault.to_string()))?;
         let sizes = placed

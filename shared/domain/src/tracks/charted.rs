@@ -366,6 +366,8 @@ pub fn planned_chart(
     Ok(Planned {
         route,
         to,
+        from: tracks.live,
+        by_helm: true,
         full,
         left,
         target,
