@@ -17,6 +17,7 @@ use sluice_domain::wire::{Next, NextState};
 use sluice_lambda::Failure;
 use sluice_transitions::{Backends, load_live_on_track, load_release, point_services, write_weights};
 use std::collections::BTreeMap;
+use std::iter;
 
 /// Stores what is there and what is to be, records where it comes, and writes the idle track.
 pub(crate) async fn begin(
@@ -119,10 +120,7 @@ async fn plan_chart(
     let (baseline, target) = (baseline.clone(), backends.table.bundle(target).await?);
     let tracks = scene.environment.tracks.clone().unwrap_or_default();
     let live = load_live_on_track(&backends.table, &scene.environment).await?;
-    let mut places = everywhere(&target);
-    places.extend(live.iter().flat_map(everywhere));
-    places.sort();
-    places.dedup();
+    let places = everywhere(iter::once(&target).chain(&live));
     let highest = scene.observed.highest_fence;
     scene.observed = scene.namespace.observe(&places).await?;
     scene.observed.highest_fence = scene.observed.highest_fence.max(highest);

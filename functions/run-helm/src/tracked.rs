@@ -16,16 +16,7 @@ use sluice_domain::workload::WorkloadRef;
 use sluice_lambda::Failure;
 use sluice_transitions::{address_of, load_live_on_track};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The Deployments, and their copies on both tracks.
-pub(crate) fn on_both(mut asked: Vec<WorkloadRef>) -> Vec<WorkloadRef> {
-    let copies: Vec<WorkloadRef> = asked
-        .iter()
-        .flat_map(|one| [Track::Blue, Track::Green].map(|track| WorkloadRef::deployment(track.of(&one.name))))
-        .collect();
-    asked.extend(copies);
-    asked
-}
+use std::iter;
 
 /// What would be written on the idle track, tried on what is there.
 pub(crate) async fn told(
@@ -262,11 +253,9 @@ impl OnTracks {
     ) -> Result<Self, Failure> {
         let found = site.environment.tracks.clone().unwrap_or_default();
         let live = load_live_on_track(&tools.backends.table, site.environment).await?;
-        let mut places = everywhere(target);
-        places.extend(live.iter().flat_map(everywhere));
-        let places: BTreeSet<WorkloadRef> = places.into_iter().collect();
+        let places = everywhere(iter::once(target).chain(&live));
         let namespace = tools.clusters.connect(&address_of(site.spec)).await?;
-        let observed = namespace.observe(&places.into_iter().collect::<Vec<_>>()).await?;
+        let observed = namespace.observe(&places).await?;
         let planned = tracks::planned_chart(target.clone(), site.spec, &found, &observed, live.as_ref());
         let planned = planned.map_err(Failure::refused)?;
         let (target, traffic) = planned.traffic(live.is_some() || original.is_some());
