@@ -8,7 +8,7 @@ use crate::pipeline::{BlueGreen, Canary, CanaryStep, CheckSpec, EnvironmentSpec,
 use crate::rollback::{self, Call, Course};
 use crate::samples::{self, at, hash, promotion, rolling, with_completed};
 use crate::tracks::{
-    Route, Standing, Track, TrackServices, Tracks, TrafficSeen, Weights, full_size, pin, placed,
+    Held, Route, Standing, Track, TrackServices, Tracks, TrafficSeen, Weights, full_size, pin, placed,
     render_samples,
 };
 use crate::wire::Caught;
