@@ -1,7 +1,9 @@
 //! What a promotion would change. Nothing is written, and nothing of a Secret is said.
 
+use crate::drift::HELM;
 use crate::handler::Tools;
-use crate::prepare::{HELM, Prepared, Site, look};
+use crate::prepare::{Prepared, look};
+use crate::site::Site;
 use crate::tracked::OnTracks;
 use serde_json::Value;
 use sluice_cluster::Namespace;

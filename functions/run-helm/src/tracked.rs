@@ -1,8 +1,9 @@
 //! A promotion on tracks: what it would change, and what helm would do on both of them.
 
+use crate::asking::{Answered, Asking};
 use crate::handler::Tools;
 use crate::plan::{Seen, Told};
-use crate::prepare::{Answered, Asking, Site};
+use crate::site::Site;
 use serde_json::{Value, json};
 use sluice_domain::bundle::{Baseline, Bundle, HelmBundle};
 use sluice_domain::difference::Difference;
