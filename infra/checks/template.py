@@ -335,8 +335,9 @@ def dashboard_faults(template: dict, source: str) -> list[str]:
 
 
 def function_sources() -> str:
-    """The code of every function."""
-    return "\n".join(path.read_text() for path in sorted(ROOT.glob("functions/*/src/**/*.rs")))
+    """The code of every function, and of the changes that they share."""
+    paths = [path for folder in ("functions/*", "shared/transitions") for path in sorted(ROOT.glob(f"{folder}/src/**/*.rs"))]
+    return "\n".join(path.read_text() for path in paths)
 
 
 def parameter_faults(template: dict) -> list[str]:

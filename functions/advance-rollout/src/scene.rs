@@ -11,8 +11,8 @@ use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Rollout};
 use sluice_domain::pipeline::{EnvironmentPackage, EnvironmentSpec, Package, Workload};
 use sluice_domain::plan::{ConfigData, config_names};
-use sluice_domain::rollout::{Facts, awaits_helm};
-use sluice_domain::tracks::{Track, TrafficSeen, everywhere, placed};
+use sluice_domain::rollout::{Facts, awaits_helm, stage_of};
+use sluice_domain::tracks::{Stage, TrafficSeen, everywhere, on_both, placed};
 use sluice_domain::wire::{Caught, Step};
 use sluice_domain::workload::{Observation, Verdict, WorkloadRef};
 use sluice_lambda::Failure;
@@ -127,6 +127,12 @@ impl Scene {
         }
     }
 
+    /// The stage that the rollout is in; none where it is not on tracks.
+    pub(crate) fn stage(&self) -> Option<Stage> {
+        let traffic = self.rollout.traffic.as_ref()?;
+        Some(stage_of(&self.rollout, traffic, &self.spec))
+    }
+
     /// Whether releases come to a track here: so the pipeline says, or so it was until now.
     pub(crate) fn is_tracked(&self) -> bool {
         self.environment.comes_to_a_track(&self.spec)
@@ -207,33 +213,15 @@ fn asked(
     neutral: Option<&Bundle>,
     tracked: bool,
 ) -> Vec<WorkloadRef> {
-    let released = package
-        .released
-        .iter()
-        .map(|released| WorkloadRef::deployment(&released.name));
-    let packaged = package
-        .manifests
-        .iter()
-        .filter(|manifest| manifest.get("kind").is_some_and(|kind| kind == "Deployment"));
-    let packaged = packaged
-        .filter_map(|manifest| manifest.pointer("/metadata/name")?.as_str())
-        .map(WorkloadRef::deployment);
-    let bundled = wanted.into_iter().flat_map(WorkloadRef::all_of);
     let charted = neutral.filter(|bundle| tracked && bundle.is_charted());
-    let neutral = neutral.filter(|_| charted.is_none());
-    let neutral = neutral.into_iter().flat_map(WorkloadRef::all_of);
-    let mut asked: BTreeSet<WorkloadRef> = released.chain(packaged).chain(neutral).collect();
-    if tracked {
-        let both = |one: &WorkloadRef| {
-            [Track::Blue, Track::Green].map(|track| WorkloadRef {
-                kind: one.kind,
-                name: track.of(&one.name),
-            })
-        };
-        let on_tracks: Vec<WorkloadRef> = asked.iter().flat_map(both).collect();
-        asked.extend(on_tracks);
+    let mut asked = package.deployments();
+    if charted.is_none() {
+        asked.extend(neutral.into_iter().flat_map(WorkloadRef::all_of));
     }
-    asked.extend(bundled);
-    asked.extend(charted.into_iter().flat_map(everywhere));
+    if tracked {
+        asked = on_both(asked);
+    }
+    asked.extend(wanted.into_iter().flat_map(WorkloadRef::all_of));
+    asked.extend(everywhere(charted));
     asked.into_iter().collect()
 }

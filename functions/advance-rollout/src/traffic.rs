@@ -7,20 +7,17 @@ use crate::pins::{keep, left};
 use crate::scene::{Scene, in_place};
 use jiff::Timestamp;
 use serde_json::Value;
-use sluice_cluster::Namespace;
 use sluice_domain::bundle::{Baseline, Bundle};
 use sluice_domain::environment::{Environment, Rollout};
-use sluice_domain::ids::{EnvironmentName, ServiceName};
-use sluice_domain::pipeline::{Router, Seconds};
+use sluice_domain::pipeline::Seconds;
 use sluice_domain::plan::{config_wanted, without_server_fields};
-use sluice_domain::rollout::{self, Beginning, stage_of};
-use sluice_domain::tracks::{
-    self, Ground, Planned, Track, Traffic, all_pointing, everywhere, pin, planned_chart, pointed,
-};
+use sluice_domain::rollout::{self, Beginning};
+use sluice_domain::tracks::{self, Ground, Planned, Track, everywhere, pin, planned_chart, pointed};
 use sluice_domain::wire::{Next, NextState};
-use sluice_lambda::{Failure, Metrics};
-use sluice_transitions::{Backends, load_release};
+use sluice_lambda::Failure;
+use sluice_transitions::{Backends, load_live_on_track, load_release, point_services, write_weights};
 use std::collections::BTreeMap;
+use std::iter;
 
 /// Stores what is there and what is to be, records where it comes, and writes the idle track.
 pub(crate) async fn begin(
@@ -34,10 +31,13 @@ pub(crate) async fn begin(
     } else {
         plan(backends, &scene).await?
     };
-    let (target, baseline, traffic) = match planned {
+    let (planned, baseline) = match planned {
         Ok(planned) => planned,
         Err(reason) => return abandon(backends, scene, step, &reason, now).await,
     };
+    let has_other = matches!(baseline, Baseline::Bundle { .. });
+    let (target, mut traffic) = planned.traffic(has_other);
+    traffic.despite.clone_from(&scene.rollout.despite);
     let hash = backends.table.put_bundle(&target).await?;
     let Scene {
         mut environment,
@@ -68,11 +68,8 @@ pub(crate) async fn begin(
     ))
 }
 
-/// What comes, what it replaces, and how the traffic moves. The inner error is why the release cannot come here.
-async fn plan(
-    backends: &Backends,
-    scene: &Scene,
-) -> Result<Result<(Bundle, Baseline, Traffic), String>, Failure> {
+/// What comes, and what it replaces. The inner error is why the release cannot come here.
+async fn plan(backends: &Backends, scene: &Scene) -> Result<Result<(Planned, Baseline), String>, Failure> {
     let number = scene
         .rollout
         .release
@@ -80,12 +77,7 @@ async fn plan(
     let environment = &scene.environment;
     let release = load_release(backends, &environment.service, number).await?;
     let tracks = environment.tracks.clone().unwrap_or_default();
-    let live = match &environment.live {
-        Some(live) if tracks.live.is_some() => {
-            Some((backends.table.bundle(&live.bundle).await?, live.bundle.clone()))
-        }
-        _ => None,
-    };
+    let live = load_live_on_track(&backends.table, environment).await?;
     let config = scene
         .namespace
         .config_maps(&config_wanted(&scene.package, &scene.observed))
@@ -101,71 +93,39 @@ async fn plan(
         tracks: &tracks,
         observed: &scene.observed,
         config: &config,
-        live: live.as_ref().map(|(bundle, _)| bundle),
+        live: live.as_ref(),
         named: &named,
     });
-    let Planned {
-        target,
-        route,
-        to,
-        full,
-        left,
-    } = match planned {
+    let planned = match planned {
         Ok(planned) => planned,
         Err(reason) => return Ok(Err(reason)),
     };
-    let baseline = match &live {
-        Some((_, hash)) => Baseline::Bundle { hash: hash.clone() },
-        None => store_original(backends, scene, &config, &target).await?,
+    let baseline = match environment.live_on_track() {
+        Some(live) => Baseline::Bundle {
+            hash: live.bundle.clone(),
+        },
+        None => store_original(backends, scene, &config, &planned.target).await?,
     };
-    let traffic = Traffic {
-        has_other: matches!(baseline, Baseline::Bundle { .. }),
-        despite: scene.rollout.despite.clone(),
-        left,
-        ..Traffic::new(route, Some(to), tracks.live, full)
-    };
-    Ok(Ok((target, baseline, traffic)))
+    Ok(Ok((planned, baseline)))
 }
 
 /// The same of a chart: what comes and what is there was stored when helm was asked.
 async fn plan_chart(
     backends: &Backends,
     scene: &mut Scene,
-) -> Result<Result<(Bundle, Baseline, Traffic), String>, Failure> {
+) -> Result<Result<(Planned, Baseline), String>, Failure> {
     let (Some(baseline), Some(target)) = (&scene.rollout.baseline, &scene.rollout.target) else {
         return Err(Failure::internal("helm was not asked before it is to run"));
     };
     let (baseline, target) = (baseline.clone(), backends.table.bundle(target).await?);
     let tracks = scene.environment.tracks.clone().unwrap_or_default();
-    let live = match &scene.environment.live {
-        Some(live) if tracks.live.is_some() => Some(backends.table.bundle(&live.bundle).await?),
-        _ => None,
-    };
-    let mut places = everywhere(&target);
-    places.extend(live.iter().flat_map(everywhere));
-    places.sort();
-    places.dedup();
+    let live = load_live_on_track(&backends.table, &scene.environment).await?;
+    let places = everywhere(iter::once(&target).chain(&live));
     let highest = scene.observed.highest_fence;
     scene.observed = scene.namespace.observe(&places).await?;
     scene.observed.highest_fence = scene.observed.highest_fence.max(highest);
     let planned = planned_chart(target, &scene.spec, &tracks, &scene.observed, live.as_ref());
-    Ok(planned.map(|planned| {
-        let Planned {
-            target,
-            route,
-            to,
-            full,
-            left,
-        } = planned;
-        let traffic = Traffic {
-            has_other: matches!(baseline, Baseline::Bundle { .. }),
-            by_helm: true,
-            left,
-            despite: scene.rollout.despite.clone(),
-            ..Traffic::new(route, Some(to), tracks.live, full)
-        };
-        (target, baseline, traffic)
-    }))
+    Ok(planned.map(|planned| (planned, baseline)))
 }
 
 /// What was there before there were tracks, with the Services that are pointed back at it.
@@ -208,10 +168,9 @@ pub(crate) async fn shift(
     step: u32,
     now: Timestamp,
 ) -> Result<Next, Failure> {
-    let Some(traffic) = &scene.rollout.traffic else {
-        return Err(Failure::internal("a shift without tracks"));
-    };
-    let stage = stage_of(&scene.rollout, traffic, &scene.spec);
+    let stage = scene
+        .stage()
+        .ok_or_else(|| Failure::internal("a shift without tracks"))?;
     let within = patience(&scene);
     let highest = scene.observed.highest_fence;
     let left = left(backends, &scene.rollout).await?;
@@ -228,77 +187,31 @@ pub(crate) async fn shift(
     let record = rollout::shift(&mut environment, step, stage, highest, within, now);
     rollout::await_others(&mut environment, None);
     let rollout = recorded(&environment)?;
-    let place = (environment.service.clone(), environment.name.clone());
+    let (service, name) = (environment.service.clone(), environment.name.clone());
     commit(backends, environment, record, now).await?;
     keep(&namespace, left.as_ref(), &rollout).await?;
-    write_weights(&namespace, &rollout, neutral.as_ref(), &place, now).await?;
+    write_weights(&namespace, &rollout, neutral.as_ref(), (&service, &name), now).await?;
     Ok(looks_at_once(said(&rollout)))
 }
 
 /// Writes the recorded weights (again), with the fence that they were recorded with.
 pub(crate) async fn route(backends: &Backends, scene: &Scene, now: Timestamp) -> Result<Next, Failure> {
-    let place = (scene.environment.service.clone(), scene.environment.name.clone());
+    let place = (&scene.environment.service, &scene.environment.name);
     let left = left(backends, &scene.rollout).await?;
     keep(&scene.namespace, left.as_ref(), &scene.rollout).await?;
     write_weights(
         &scene.namespace,
         &scene.rollout,
         scene.neutral.as_ref(),
-        &place,
+        place,
         now,
     )
     .await?;
     Ok(looks_at_once(said(&scene.rollout)))
 }
 
-/// A Service that is the router itself is written whole: by the time its weights are seen, it has this fence, and takes
-/// nothing more under it.
-async fn write_weights(
-    namespace: &Namespace,
-    rollout: &Rollout,
-    bundle: Option<&Bundle>,
-    (service, name): &(ServiceName, EnvironmentName),
-    now: Timestamp,
-) -> Result<(), Failure> {
-    let Some(traffic) = &rollout.traffic else {
-        return Ok(());
-    };
-    if traffic.route.router == Router::Service {
-        return point_all(namespace, rollout, bundle).await;
-    }
-    let weights = if goes_back(rollout) {
-        traffic.weights_before()
-    } else {
-        traffic
-            .weights
-            .ok_or_else(|| Failure::internal("no weights are recorded"))?
-    };
-    namespace
-        .shift(
-            &traffic.route.router,
-            &traffic.route.services,
-            weights,
-            rollout.fence,
-        )
-        .await?;
-    let adopted = traffic.to.is_none() || traffic.from.is_none();
-    Metrics::StandardOutput.weights(service, name, weights, adopted, now);
-    Ok(())
-}
-
-fn goes_back(rollout: &Rollout) -> bool {
-    rollout.phase == sluice_domain::environment::Phase::Restoring
-}
-
 fn said(rollout: &Rollout) -> String {
-    let traffic = rollout.traffic.as_ref();
-    let weights = traffic.and_then(|traffic| {
-        if goes_back(rollout) {
-            Some(traffic.weights_before())
-        } else {
-            traffic.weights
-        }
-    });
+    let weights = rollout.heading().and_then(|heading| heading.weights);
     weights.map_or_else(
         || "the router is written".to_owned(),
         |weights| format!("the traffic: {weights}"),
@@ -307,23 +220,8 @@ fn said(rollout: &Rollout) -> String {
 
 /// Points the workload's Services at where the traffic is.
 pub(crate) async fn point(scene: &Scene) -> Result<Next, Failure> {
-    point_all(&scene.namespace, &scene.rollout, scene.neutral.as_ref()).await?;
+    point_services(&scene.namespace, &scene.rollout, scene.neutral.as_ref()).await?;
     Ok(looks_at_once("the Services follow the traffic".to_owned()))
-}
-
-async fn point_all(namespace: &Namespace, rollout: &Rollout, bundle: Option<&Bundle>) -> Result<(), Failure> {
-    let (Some(bundle), Some(traffic)) = (bundle, &rollout.traffic) else {
-        return Err(Failure::internal("nothing to point at"));
-    };
-    let place = if goes_back(rollout) {
-        traffic.from
-    } else {
-        traffic.to
-    };
-    for service in all_pointing(bundle, place) {
-        namespace.apply_one(&service, rollout.fence).await?;
-    }
-    Ok(())
 }
 
 /// Records that the weights are served, and sleeps.
@@ -333,18 +231,13 @@ pub(crate) async fn bake(
     step: u32,
     now: Timestamp,
 ) -> Result<Next, Failure> {
-    let stage = scene
-        .rollout
-        .traffic
-        .as_ref()
-        .map(|traffic| stage_of(&scene.rollout, traffic, &scene.spec));
-    let bake = stage
-        .and_then(|stage| stage.bake)
+    let (weight, bake) = scene
+        .stage()
+        .and_then(|stage| Some((stage.weight, stage.bake?)))
         .ok_or_else(|| Failure::internal("a stage without a bake"))?;
     let mut environment = scene.environment;
     let record = rollout::bake(&mut environment, step, bake, now);
     commit(backends, environment, record, now).await?;
-    let weight = stage.map(|stage| stage.weight).unwrap_or_default();
     Ok(sleeps(
         format!("{weight} % of the traffic for {bake}"),
         bake.get(),
@@ -388,12 +281,8 @@ pub(crate) async fn pause(
     reason: &str,
     now: Timestamp,
 ) -> Result<Next, Failure> {
-    let stage = scene
-        .rollout
-        .traffic
-        .as_ref()
-        .map(|traffic| stage_of(&scene.rollout, traffic, &scene.spec));
-    let pause = stage
+    let pause = scene
+        .stage()
         .and_then(|stage| stage.pause)
         .ok_or_else(|| Failure::internal("a stage without a pause"))?;
     let mut environment = scene.environment;

@@ -291,7 +291,7 @@ async fn highest_fence(
         let asked = WorkloadRef::all_of(bundle);
         return Ok(namespace.observe(&asked).await?.highest_fence);
     };
-    let asked = everywhere(bundle);
+    let asked = everywhere([bundle]);
     let (observed, router, helm) = tokio::try_join!(
         namespace.observe(&asked),
         namespace.router(&traffic.route.router, &traffic.route.services),

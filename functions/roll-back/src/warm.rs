@@ -7,13 +7,13 @@ use sluice_cluster::Namespace;
 use sluice_domain::bundle::Bundle;
 use sluice_domain::environment::{Environment, Rollout};
 use sluice_domain::ids::Fence;
-use sluice_domain::pipeline::{EnvironmentSpec, Router};
+use sluice_domain::pipeline::EnvironmentSpec;
 use sluice_domain::rollout::{has_all_pods, is_warm, shift, stage_of};
-use sluice_domain::tracks::{Route, Track, all_pointing};
+use sluice_domain::tracks::{Route, Track};
 use sluice_domain::workload::{Observation, Verdict, WorkloadRef};
 use sluice_lambda::Failure;
 use sluice_table::Transaction;
-use sluice_transitions::Backends;
+use sluice_transitions::{Backends, write_weights};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -63,8 +63,7 @@ pub async fn give_back(
     let Some(traffic) = &rollout.traffic else {
         return Ok(false);
     };
-    let (stage, to) = (stage_of(rollout, traffic, &site.spec), traffic.to);
-    let (weights, route) = (traffic.weights_of(stage), traffic.route.clone());
+    let stage = stage_of(rollout, traffic, &site.spec);
     let within = site.spec.rollback_within;
     let record = shift(
         &mut environment,
@@ -74,23 +73,17 @@ pub async fn give_back(
         within,
         now,
     );
-    let fence = environment.fence;
     let mut transaction = Transaction::new();
     if let Some(record) = record {
         transaction.record(&mut environment, record, now);
     }
     transaction.update(&environment);
     transaction.commit(&backends.table).await?;
-    if route.router == Router::Service {
-        // It is written whole: under this fence it takes nothing more.
-        for service in all_pointing(&site.neutral, to) {
-            site.namespace.apply_one(&service, fence).await?;
-        }
-        return Ok(true);
-    }
-    site.namespace
-        .shift(&route.router, &route.services, weights, fence)
-        .await?;
+    let Some(rollout) = &environment.rollout else {
+        return Ok(false);
+    };
+    let place = (&environment.service, &environment.name);
+    write_weights(&site.namespace, rollout, Some(&site.neutral), place, now).await?;
     Ok(true)
 }
 

@@ -1,7 +1,7 @@
 //! The chart: packed by `sluice apply`, or fetched from ECR by its digest and kept.
 
 use crate::handler::Tools;
-use crate::prepare::Site;
+use crate::site::Site;
 use sluice_domain::ids::{Digest, Hash, Repository};
 use sluice_domain::pipeline::{ChartSource, HelmWorkload};
 use sluice_domain::release::Release;

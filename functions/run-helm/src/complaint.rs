@@ -93,4 +93,27 @@ mod tests {
         let said = complaint("helm failed", "level=WARN msg=x\nError: UPGRADE FAILED: no\n").to_string();
         assert_eq!(said, "helm failed: UPGRADE FAILED: no");
     }
+
+    #[test]
+    fn a_complaint_says_what_a_person_can_do() {
+        for (complaints, wanted) in [
+            (
+                "Error: unable to build kubernetes objects from release manifest: resource mapping not found for name: \"a\" \
+                 namespace: \"\" from \"\": no matches for kind \"Paint\" in version \"charts.sluice.dev/v1\"",
+                "helm show crds",
+            ),
+            (
+                "Error: roles.rbac.authorization.k8s.io is forbidden: User \"arn:aws:sts::1:assumed-role/sluice-helm/fence-5\" \
+                 cannot create resource \"roles\"",
+                "infra/cluster/README.md",
+            ),
+            ("Error: timed out", "helm failed: timed out"),
+        ] {
+            let said = complaint("helm failed", complaints).to_string();
+            assert!(said.contains(wanted), "{said}");
+        }
+        let fenced =
+            "Error: secrets \"x\" is forbidden: ValidatingAdmissionPolicy 'sluice-helm-fence' denied request";
+        assert!(!complaint("helm failed", fenced).to_string().contains("Right:"));
+    }
 }

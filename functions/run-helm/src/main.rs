@@ -2,13 +2,16 @@
 
 mod apply;
 mod archive;
+mod asking;
 mod complaint;
+mod drift;
 mod files;
 mod handler;
 mod place;
 mod plan;
 mod prepare;
 mod process;
+mod site;
 mod test;
 mod tracked;
 mod turn;

@@ -1,8 +1,10 @@
 //! What a promotion would change. Nothing is written, and nothing of a Secret is said.
 
+use crate::drift::HELM;
 use crate::handler::Tools;
-use crate::prepare::{HELM, Prepared, Site, look};
-use crate::tracked::{OnTracks, on_both};
+use crate::prepare::{Prepared, look};
+use crate::site::Site;
+use crate::tracked::OnTracks;
 use serde_json::Value;
 use sluice_cluster::Namespace;
 use sluice_domain::api::{Plan, PlanRequest};
@@ -11,14 +13,15 @@ use sluice_domain::bundle::Bundle;
 use sluice_domain::difference::{Difference, SECRET};
 use sluice_domain::environment::Environment;
 use sluice_domain::helm::{documents, owned};
-use sluice_domain::pipeline::{CheckSpec, EnvironmentPackage, Package, Seconds, Workload, least_time};
+use sluice_domain::pipeline::{CheckSpec, Package, Seconds, Workload, least_time};
 use sluice_domain::plan::{ConfigData, config_wanted, plan_bundle};
 use sluice_domain::release::Release;
+use sluice_domain::tracks::on_both;
 use sluice_domain::workload::{Observation, WorkloadRef};
 use sluice_lambda::Failure;
 use sluice_secrets::Secrets;
 use sluice_transitions::{address_of, load_release, load_version, spec_of};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What promoting this release would change.
@@ -103,13 +106,15 @@ async fn by_sluice(tools: &Tools, site: &Site<'_>, release: &Release) -> Result<
     let package = site.package.environments.get(&site.spec.name);
     let package = package.cloned().unwrap_or_default();
     let namespace = tools.clusters.connect(&address_of(site.spec)).await?;
-    let mut asked = asked(&package);
-    if site.environment.comes_to_a_track(site.spec) {
+    let on_a_track = site.environment.comes_to_a_track(site.spec);
+    let mut asked = package.deployments();
+    if on_a_track {
         asked = on_both(asked);
     }
+    let asked: Vec<WorkloadRef> = asked.into_iter().collect();
     let observed = namespace.observe(&asked).await?;
     let config = namespace.config_maps(&config_wanted(&package, &observed)).await?;
-    if site.environment.comes_to_a_track(site.spec) {
+    if on_a_track {
         let seen = Seen {
             namespace: &namespace,
             observed: &observed,
@@ -130,18 +135,6 @@ async fn by_sluice(tools: &Tools, site: &Site<'_>, release: &Release) -> Result<
         adoption: Vec::new(),
         steps: Vec::new(),
     })
-}
-
-/// The Deployments that are released, and the others of the package.
-fn asked(package: &EnvironmentPackage) -> Vec<WorkloadRef> {
-    let released = package.released.iter().map(|released| released.name.as_str());
-    let packaged = package
-        .manifests
-        .iter()
-        .filter(|manifest| manifest.get("kind").is_some_and(|kind| kind == "Deployment"))
-        .filter_map(|manifest| manifest.pointer("/metadata/name")?.as_str());
-    let names: BTreeSet<&str> = released.chain(packaged).collect();
-    names.into_iter().map(WorkloadRef::deployment).collect()
 }
 
 /// What a rollback would bring back; none where nothing is live yet.

@@ -1,8 +1,9 @@
 //! A promotion on tracks: what it would change, and what helm would do on both of them.
 
+use crate::asking::{Answered, Asking};
 use crate::handler::Tools;
 use crate::plan::{Seen, Told};
-use crate::prepare::{Answered, Asking, Site};
+use crate::site::Site;
 use serde_json::{Value, json};
 use sluice_domain::bundle::{Baseline, Bundle, HelmBundle};
 use sluice_domain::difference::Difference;
@@ -11,21 +12,12 @@ use sluice_domain::helm::{HelmRevision, documents, present, workloads};
 use sluice_domain::pipeline::{EnvironmentPackage, HelmWorkload};
 use sluice_domain::plan::{capture_bundle, config_names};
 use sluice_domain::release::Release;
-use sluice_domain::tracks::{self, Charts, Ground, Planned, Rendered, Track, Traffic, brought, everywhere};
+use sluice_domain::tracks::{self, Charts, Ground, Rendered, Track, brought, everywhere};
 use sluice_domain::workload::WorkloadRef;
 use sluice_lambda::Failure;
-use sluice_transitions::address_of;
+use sluice_transitions::{address_of, load_live_on_track};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The Deployments, and their copies on both tracks.
-pub(crate) fn on_both(mut asked: Vec<WorkloadRef>) -> Vec<WorkloadRef> {
-    let copies: Vec<WorkloadRef> = asked
-        .iter()
-        .flat_map(|one| [Track::Blue, Track::Green].map(|track| WorkloadRef::deployment(track.of(&one.name))))
-        .collect();
-    asked.extend(copies);
-    asked
-}
+use std::iter;
 
 /// What would be written on the idle track, tried on what is there.
 pub(crate) async fn told(
@@ -36,10 +28,7 @@ pub(crate) async fn told(
     seen: Seen<'_>,
 ) -> Result<Told, Failure> {
     let found = site.environment.tracks.clone().unwrap_or_default();
-    let live = match &site.environment.live {
-        Some(live) if found.live.is_some() => Some(tools.backends.table.bundle(&live.bundle).await?),
-        _ => None,
-    };
+    let live = load_live_on_track(&tools.backends.table, site.environment).await?;
     let named = seen.namespace.named_service(site.spec.strategy.service()).await?;
     let planned = tracks::planned(&Ground {
         release,
@@ -51,20 +40,10 @@ pub(crate) async fn told(
         live: live.as_ref(),
         named: &named,
     });
-    let Planned {
-        target,
-        route,
-        to,
-        full,
-        left,
-    } = planned.map_err(Failure::refused)?;
+    let planned = planned.map_err(Failure::refused)?;
     let is_there = |name: &str| seen.observed.deployments.iter().any(|one| one.name == name);
-    let beside = live.is_none() && target.deployments.iter().any(|one| is_there(&one.name));
-    let traffic = Traffic {
-        has_other: live.is_some() || beside,
-        left,
-        ..Traffic::new(route, Some(to), found.live, full)
-    };
+    let beside = live.is_none() && planned.target.deployments.iter().any(|one| is_there(&one.name));
+    let (target, traffic) = planned.traffic(live.is_some() || beside);
     let placed =
         brought(&traffic, site.spec, &target).map_err(|fault| Failure::refused(fault.to_string()))?;
     let fence = site.environment.fence.next(seen.observed.highest_fence);
@@ -165,17 +144,9 @@ struct There {
 impl There {
     async fn of(asking: &Asking<'_>, rendered: &BTreeMap<Track, Rendered>) -> Result<Self, Failure> {
         let Asking { tools, site, .. } = asking;
-        let tracked = site
-            .environment
-            .tracks
-            .as_ref()
-            .is_some_and(|tracks| tracks.live.is_some());
         let revisions = asking.place.revisions(&site.release_name()).await?;
         let before = objects_of(&revisions)?;
-        let on_track = match &site.environment.live {
-            Some(live) if tracked => Some(tools.backends.table.bundle(&live.bundle).await?),
-            _ => None,
-        };
+        let on_track = load_live_on_track(&tools.backends.table, site.environment).await?;
         let live = match live_release(site, on_track.as_ref()) {
             Some(name) => objects_of(&asking.place.revisions(name).await?)?,
             None => Vec::new(),
@@ -193,7 +164,7 @@ impl There {
         };
         Ok(Self {
             root,
-            adopts: !tracked && !before.is_empty(),
+            adopts: site.environment.live_track().is_none() && !before.is_empty(),
             before,
             live,
         })
@@ -211,7 +182,7 @@ fn objects_of(revisions: &[HelmRevision]) -> Result<Vec<Value>, Failure> {
 
 /// The Helm release of the live track.
 fn live_release<'b>(site: &Site<'_>, live: Option<&'b Bundle>) -> Option<&'b str> {
-    let track = site.environment.tracks.as_ref()?.live?;
+    let track = site.environment.live_track()?;
     let own = live?.helm.as_ref()?.tracks.get(&track)?;
     Some(own.release.as_str())
 }
@@ -244,18 +215,14 @@ pub(crate) async fn baseline(
     environment: &Environment,
     original: Option<&Bundle>,
 ) -> Result<Baseline, Failure> {
-    let tracked = environment
-        .tracks
-        .as_ref()
-        .is_some_and(|tracks| tracks.live.is_some());
-    Ok(match (&environment.live, original) {
-        (Some(live), _) if tracked => Baseline::Bundle {
+    Ok(match (environment.live_on_track(), original) {
+        (Some(live), _) => Baseline::Bundle {
             hash: live.bundle.clone(),
         },
-        (_, Some(original)) => Baseline::Bundle {
+        (None, Some(original)) => Baseline::Bundle {
             hash: tools.backends.table.put_bundle(original).await?,
         },
-        (_, None) => Baseline::Nothing,
+        (None, None) => Baseline::Nothing,
     })
 }
 
@@ -286,29 +253,13 @@ impl OnTracks {
         original: Option<&Bundle>,
     ) -> Result<Self, Failure> {
         let found = site.environment.tracks.clone().unwrap_or_default();
-        let live = match &site.environment.live {
-            Some(live) if found.live.is_some() => Some(tools.backends.table.bundle(&live.bundle).await?),
-            _ => None,
-        };
-        let mut places = everywhere(target);
-        places.extend(live.iter().flat_map(everywhere));
-        let places: BTreeSet<WorkloadRef> = places.into_iter().collect();
+        let live = load_live_on_track(&tools.backends.table, site.environment).await?;
+        let places = everywhere(iter::once(target).chain(&live));
         let namespace = tools.clusters.connect(&address_of(site.spec)).await?;
-        let observed = namespace.observe(&places.into_iter().collect::<Vec<_>>()).await?;
+        let observed = namespace.observe(&places).await?;
         let planned = tracks::planned_chart(target.clone(), site.spec, &found, &observed, live.as_ref());
-        let Planned {
-            target,
-            route,
-            to,
-            full,
-            left,
-        } = planned.map_err(Failure::refused)?;
-        let traffic = Traffic {
-            has_other: live.is_some() || original.is_some(),
-            by_helm: true,
-            left,
-            ..Traffic::new(route, Some(to), found.live, full)
-        };
+        let planned = planned.map_err(Failure::refused)?;
+        let (target, traffic) = planned.traffic(live.is_some() || original.is_some());
         let placed =
             brought(&traffic, site.spec, &target).map_err(|fault| Failure::refused(fault.to_string()))?;
         let sizes = placed

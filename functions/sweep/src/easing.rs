@@ -1,16 +1,15 @@
 //! Autoscalers of a live track go as low as their manifests say, once its rollout is over.
 
-use crate::cooling::recorded;
+use crate::recording::{ended, recorded};
 use jiff::Timestamp;
 use sluice_cluster::{ClusterError, Clusters};
 use sluice_domain::environment::Environment;
 use sluice_domain::tracks::{easing, given_back};
 use sluice_domain::workload::WorkloadRef;
 use sluice_lambda::Failure;
-use sluice_table::Transaction;
-use sluice_transitions::{Backends, address_of, load_pipeline, racing, spec_of};
+use sluice_transitions::{Backends, address_of, load_pipeline, spec_of};
 
-/// Eases what is to be eased; says what it did. The fence is recorded before anything is written.
+/// Eases what is to be eased; says what it did.
 pub async fn ease(
     backends: &Backends,
     clusters: &Clusters,
@@ -31,17 +30,15 @@ pub async fn ease(
         let pipeline = load_pipeline(&backends.table, service, &rollout.pipeline).await?;
         let namespace = clusters.connect(&address_of(spec_of(&pipeline, name)?)).await?;
         let observed = namespace.observe(&Vec::<WorkloadRef>::new()).await?;
-        let begin = |environment: &mut Environment| {
-            let again = easing::to_ease(environment).filter(|again| again.bundle == found.bundle)?;
-            match again.fence {
-                Some(fence) => Some((fence, None)),
-                None => {
-                    let record = easing::begin(environment, &again, observed.highest_fence)?;
-                    Some((environment.fence, Some(record)))
-                }
-            }
+        let again = |environment: &Environment| {
+            easing::to_ease(environment).filter(|again| again.bundle == found.bundle)
         };
-        let Some(fence) = recorded(backends, service, name, begin, now).await? else {
+        let still = |environment: &Environment| Some(again(environment)?.fence);
+        let begin = |environment: &mut Environment| {
+            let again = again(environment)?;
+            easing::begin(environment, &again, observed.highest_fence)
+        };
+        let Some(fence) = recorded(backends, (service, name), still, begin, now).await? else {
             return Ok(None);
         };
         for autoscaler in &autoscalers {
@@ -53,14 +50,8 @@ pub async fn ease(
             }
         }
     }
-    racing(|| async {
-        let mut environment = backends.table.environment(service, name).await?;
-        if easing::end(&mut environment, &found) {
-            let mut transaction = Transaction::new();
-            transaction.update(&environment);
-            transaction.commit(&backends.table).await?;
-        }
-        Ok(())
+    ended(backends, (service, name), |environment| {
+        easing::end(environment, &found)
     })
     .await?;
     let said = format!(

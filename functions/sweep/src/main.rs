@@ -5,6 +5,7 @@ mod easing;
 mod handler;
 mod heard;
 mod pods;
+mod recording;
 mod repair;
 
 use handler::Sweeper;

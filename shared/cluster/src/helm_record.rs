@@ -110,21 +110,6 @@ fn is_rollback(status: HelmStatus, record: &Value) -> bool {
     status == HelmStatus::PendingRollback || goes_back_to.is_some_and(|revision| revision > 0)
 }
 
-/// The fence of a revision, where it is its own. Helm hands the labels of a release on to its next revision, also to one
-/// that somebody else makes: a label that an older revision has too says nothing, unless the description says the same.
-pub(crate) fn own_fence(
-    of: u32,
-    fence: Option<Fence>,
-    description: Option<&str>,
-    labels: &[(u32, Option<Fence>)],
-) -> Option<Fence> {
-    let is_said = description.and_then(fence_of_description) == fence;
-    let is_handed_on = labels
-        .iter()
-        .any(|(number, label)| *number < of && *label == fence);
-    fence.filter(|_| is_said || !is_handed_on)
-}
-
 pub(crate) fn fence_of_label(metadata: &ObjectMeta) -> Option<Fence> {
     metadata
         .labels

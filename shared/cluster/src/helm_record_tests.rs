@@ -63,26 +63,6 @@ fn one_that_went_back_has_its_fence_from_its_description_also_afterwards() {
 }
 
 #[test]
-fn a_label_that_was_handed_on_is_nobody_s_own() {
-    let [one, two] = [11, 12].map(|fence| Some(Fence(fence)));
-    let labels = [(3, two), (2, one), (1, one)];
-    for (of, fence, description, own) in [
-        (1, one, None, one),
-        (2, one, None, None),
-        (2, one, Some("Upgrade complete"), None),
-        (2, one, Some("mc-api#2 by x, decision 10 (fence 11)"), one),
-        (3, two, Some("Preparing upgrade"), two),
-        (3, None, None, None),
-    ] {
-        assert_eq!(
-            own_fence(of, fence, description, &labels),
-            own,
-            "{of} {description:?}"
-        );
-    }
-}
-
-#[test]
 fn a_record_survives_being_packed_again() {
     for text in OF_HELM_4.into_iter().chain([OF_HELM_3]) {
         let record = record_of(&secret(text));

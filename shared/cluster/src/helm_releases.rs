@@ -1,7 +1,7 @@
 //! Helm releases, as helm's own Secrets hold them.
 
 use crate::error::ClusterError;
-use crate::helm_record::{self, decode, encode, failed, fence_of_label, own_fence, secret_name};
+use crate::helm_record::{self, decode, encode, failed, fence_of_label, secret_name};
 use crate::namespace::{FIELD_MANAGER, Namespace};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,7 +10,7 @@ use kube::Api;
 use kube::api::{ListParams, Patch, PatchParams};
 use kube::core::ObjectMeta;
 use serde_json::{Value, json};
-use sluice_domain::helm::{HelmHead, HelmRevision, HelmStatus};
+use sluice_domain::helm::{HelmHead, HelmRevision, HelmStatus, own_fence};
 use std::cmp::Reverse;
 
 /// The type of the Secrets (Helm 3 and 4, `pkg/storage/driver/secrets.go`).

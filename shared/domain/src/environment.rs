@@ -7,7 +7,6 @@ use crate::ids::{
     Digest, EnvironmentName, ExecutionName, Fence, Hash, PromotionId, ReleaseNumber, ServiceName,
 };
 use crate::ledger::Head;
-use crate::pipeline::EnvironmentSpec;
 use crate::queue::Queue;
 use crate::seen::Seen;
 use crate::tracks::{Tracks, Traffic};
@@ -285,12 +284,6 @@ pub struct LastRollback {
 }
 
 impl Environment {
-    /// Whether releases come to a track here: so the pipeline says, or so it was until now.
-    pub fn comes_to_a_track(&self, spec: &EnvironmentSpec) -> bool {
-        let live = self.tracks.as_ref().is_some_and(|tracks| tracks.live.is_some());
-        spec.strategy.has_tracks() || live
-    }
-
     /// An environment that nothing has happened in.
     pub fn new(service: ServiceName, name: EnvironmentName) -> Self {
         Self {

@@ -4,7 +4,7 @@ mod course;
 mod manifest;
 mod values;
 
-pub use course::{Asked, Course, course, is_drift, others, present};
+pub use course::{Asked, Course, course, is_drift, others, own_fence, present};
 pub use manifest::{ManifestFault, documents, owned, workloads};
 pub use values::{nested, own_values};
 

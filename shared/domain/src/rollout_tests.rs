@@ -288,17 +288,6 @@ fn what_ran_before_sluice_is_kept_as_a_target_of_last_resort() {
     assert_eq!(environment.adopted.map(|adopted| adopted.bundle), Some(hash(77)));
 }
 
-#[test]
-fn many_rolled_back_releases_do_not_push_out_the_good_one() {
-    let mut completed: Vec<_> = (1..=30).rev().map(completed).collect();
-    for one in completed.iter_mut().filter(|one| one.release > ReleaseNumber(1)) {
-        one.rolled_back_at = Some(at(1));
-    }
-    forget(&mut completed);
-    assert_eq!(completed.len(), COMPLETED_AT_HAND);
-    assert_eq!(completed.last().map(|one| one.release), Some(ReleaseNumber(1)));
-}
-
 proptest! {
     #[test]
     fn an_observation_without_all_pods_never_verifies(available in 0i32..1, fence in 0u64..20, second in 0i64..1200) {

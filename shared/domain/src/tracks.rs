@@ -3,8 +3,11 @@
 mod charted;
 pub mod cooling;
 pub mod easing;
+mod heading;
+mod live;
 mod pinning;
 mod place;
+mod places;
 mod planned;
 mod render;
 #[cfg(test)]
@@ -12,9 +15,11 @@ pub(crate) mod render_samples;
 mod told;
 mod traffic;
 
-pub use charted::{Charts, Lack, Lacks, Rendered, charted, everywhere, planned_chart, root_of, values_of};
+pub use charted::{Charts, Lack, Lacks, Rendered, charted, planned_chart, root_of, values_of};
+pub use heading::Heading;
 pub use pinning::{given_back, pin, pins};
 pub use place::{behind, brought, cold, fences_on, placed, pointed_at};
+pub use places::{everywhere, on_both};
 pub use planned::{Ground, Planned, planned};
 pub use render::{
     RenderFault, all_pointing, full_size, on_track, pointed, pointing, services_of, size_for, sized,

@@ -6,6 +6,7 @@ mod completion;
 mod ending;
 mod images;
 mod starting;
+mod traffic;
 mod turn;
 mod wanting;
 
@@ -14,9 +15,12 @@ pub use completion::{Completed, complete};
 pub use ending::{Ending, end_promotion};
 pub use images::{Recorded, load_release, record_image};
 pub use starting::{start_promotion, start_rollback, wake, wake_if_due};
+pub use traffic::{point_services, write_weights};
 pub use turn::{Look, answer, gates_of, load_promotion, look, rollback_budgets, set_reason, verified};
 pub use wanting::{Wish, want_promotion};
 
+use sluice_domain::bundle::Bundle;
+use sluice_domain::environment::Environment;
 use sluice_domain::ids::{EnvironmentName, Hash, ServiceName};
 use sluice_domain::pipeline::{EnvironmentSpec, Pipeline};
 use sluice_lambda::{ErrorName, Failure};
@@ -78,6 +82,14 @@ pub async fn load_pipeline(
     load_version(table, service, version)
         .await
         .map(|version| version.pipeline)
+}
+
+/// The bundle of what is live, where it runs on a track.
+pub async fn load_live_on_track(table: &Table, environment: &Environment) -> Result<Option<Bundle>, Failure> {
+    match environment.live_on_track() {
+        Some(live) => Ok(Some(table.bundle(&live.bundle).await?)),
+        None => Ok(None),
+    }
 }
 
 /// What a version says of an environment.

@@ -119,18 +119,30 @@ fn unfinished(revisions: &[HelmRevision], latest: &HelmRevision, fence: Fence) -
     }
 }
 
-/// The fence under which Sluice made a revision; none where others made it.
+/// The fence of a revision, where it is its own. `labels` are those of all revisions, by number.
 ///
-/// While helm is at work, and after it failed, only the label says so. But whoever upgrades a release by hand takes over the
-/// labels of the revision before (Helm 4, `pkg/action/upgrade.go`, `mergeCustomLabels`): a fence that an older revision has
-/// too is not its own, as each run of Sluice's has another one. `revisions` is newest first.
+/// Whoever upgrades a release by hand takes over the labels of the revision before (Helm 4, `pkg/action/upgrade.go`,
+/// `mergeCustomLabels`): a fence that an older revision has too says nothing, as each run of Sluice's has another one, unless
+/// the description says the same.
+pub fn own_fence(
+    of: u32,
+    fence: Option<Fence>,
+    description: Option<&str>,
+    labels: &[(u32, Option<Fence>)],
+) -> Option<Fence> {
+    let is_said = description.and_then(fence_of_description) == fence;
+    let is_handed_on = labels
+        .iter()
+        .any(|(number, label)| *number < of && *label == fence);
+    fence.filter(|_| is_said || !is_handed_on)
+}
+
+/// The fence under which Sluice made a revision; none where others made it. While helm is at work, and after it failed, only
+/// the label says so.
 fn writer_of(revisions: &[HelmRevision], revision: &HelmRevision) -> Option<Fence> {
-    let inherited = |fence: &Fence| {
-        revisions
-            .iter()
-            .any(|older| older.revision < revision.revision && older.fence == Some(*fence))
-    };
-    fence_of_description(&revision.description).or_else(|| revision.fence.filter(|fence| !inherited(fence)))
+    let labels: Vec<_> = revisions.iter().map(|one| (one.revision, one.fence)).collect();
+    let own = || own_fence(revision.revision, revision.fence, None, &labels);
+    fence_of_description(&revision.description).or_else(own)
 }
 
 fn decision_of(revision: &HelmRevision) -> Option<Fence> {

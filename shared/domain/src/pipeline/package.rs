@@ -6,9 +6,10 @@ use super::objects::Objects;
 use super::scale::Measure;
 use super::{DeploymentWorkload, Fault, FaultKind, Faults, Pipeline, Workload, jobs};
 use crate::ids::{EnvironmentName, Hash};
+use crate::workload::WorkloadRef;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The most that all environments' objects may have in canonical JSON, in bytes: a request to a Lambda takes 6 MB.
 const LARGEST_PACKAGE: usize = 4 << 20;
@@ -55,6 +56,17 @@ pub struct EnvironmentPackage {
 }
 
 impl EnvironmentPackage {
+    /// The Deployments that run the release, and the others that it applies.
+    pub fn deployments(&self) -> BTreeSet<WorkloadRef> {
+        let released = self.released.iter().map(|released| released.name.as_str());
+        let applied = self
+            .manifests
+            .iter()
+            .filter(|manifest| manifest.get("kind").is_some_and(|kind| kind == "Deployment"))
+            .filter_map(|manifest| manifest.pointer("/metadata/name")?.as_str());
+        released.chain(applied).map(WorkloadRef::deployment).collect()
+    }
+
     /// Whether it applies an object of the same kind and name.
     pub fn has(&self, object: &Value) -> bool {
         let same = |manifest: &&Value| {

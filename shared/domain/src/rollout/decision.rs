@@ -1,8 +1,10 @@
 //! What comes next: a pure function of what is recorded and what was observed.
 
 mod on_tracks;
+mod readiness;
 
-pub use on_tracks::{awaits_helm, has_all_pods, is_warm, lost_its_pods, sleeps, stage_of};
+pub use on_tracks::{sleeps, stage_of};
+pub use readiness::{awaits_helm, has_all_pods, is_warm, lost_its_pods};
 
 use crate::bundle::Bundle;
 use crate::check::{Stage, Standing, is_helms, standing};

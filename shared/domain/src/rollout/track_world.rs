@@ -5,7 +5,7 @@ use crate::environment::Environment;
 use crate::ids::ReleaseNumber;
 use crate::pipeline::{CheckSpec, EnvironmentSpec, Strategy};
 use crate::samples::{self, at, hash, http_route, rolling, route, with_completed};
-use crate::tracks::{Standing, Track, Tracks, TrafficSeen, Weights, placed, render_samples};
+use crate::tracks::{Held, Standing, Track, Tracks, TrafficSeen, Weights, placed, render_samples};
 use crate::wire::Caught;
 use crate::workload::{Observation, ObservedDeployment, ObservedPod, PodProblem, Verdict};
 use std::collections::BTreeMap;

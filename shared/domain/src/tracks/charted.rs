@@ -15,7 +15,7 @@ use crate::helm::{nested, owned, workloads};
 use crate::pipeline::EnvironmentSpec;
 use crate::plan::{MANAGED_BY, MANAGED_BY_LABEL};
 use crate::release::Release;
-use crate::workload::{Observation, WorkloadRef};
+use crate::workload::Observation;
 use lacks::Looking;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -318,22 +318,7 @@ pub(super) fn on_its_track(
     Ok(placed)
 }
 
-/// Every place where a bundle's workloads can be: where they were before tracks, and on both tracks.
-pub fn everywhere(bundle: &Bundle) -> Vec<WorkloadRef> {
-    let mut places = WorkloadRef::all_of(bundle);
-    for track in [Track::Blue, Track::Green] {
-        match bundle.helm.as_ref().and_then(|helm| helm.tracks.get(&track)) {
-            Some(own) => places.extend(own.deployments.iter().map(WorkloadRef::from)),
-            None => places.extend(bundle.deployments.iter().map(|one| WorkloadRef {
-                kind: one.kind,
-                name: track.of(&one.name),
-            })),
-        }
-    }
-    places
-}
-
-/// What a promotion of a chart on tracks brings. `observed` is what is there, [`everywhere`]; `live` is the live bundle, where
+/// What a promotion of a chart on tracks brings. `observed` is what is there, [`super::everywhere`]; `live` is the live bundle, where
 /// it runs on a track.
 pub fn planned_chart(
     target: Bundle,
@@ -366,6 +351,8 @@ pub fn planned_chart(
     Ok(Planned {
         route,
         to,
+        from: tracks.live,
+        by_helm: true,
         full,
         left,
         target,

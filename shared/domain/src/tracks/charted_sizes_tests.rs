@@ -1,6 +1,6 @@
 //! How many pods of a chart are asked for, and kept.
 use super::*;
-use crate::tracks::{behind, pin, pins};
+use crate::tracks::{behind, everywhere, pin, pins};
 
 #[test]
 fn the_whole_size_is_the_chart_s_or_what_runs_where_the_traffic_is() {
@@ -29,6 +29,21 @@ fn the_whole_size_is_the_chart_s_or_what_runs_where_the_traffic_is() {
     };
     let planned = planned_chart(plain.clone(), &on_tracks(), &tracks, &there, Some(&plain)).unwrap();
     assert_eq!((planned.full["mc-api"], planned.left["mc-api"]), (4, 9));
+}
+
+#[test]
+fn on_a_track_a_chart_has_names_of_its_own() {
+    let bundle = judged(&rendered(with_worker), &ALONE).unwrap();
+    let names: Vec<String> = everywhere([&bundle]).into_iter().map(|one| one.name).collect();
+    let wanted = [
+        "mc-api",
+        "mc-api-blue",
+        "mc-api-blue-worker",
+        "mc-api-green",
+        "mc-api-green-worker",
+        "mc-api-worker",
+    ];
+    assert_eq!(names, wanted);
 }
 
 /// A chart with a second Deployment whose names say the track in the middle, which its Service does not select.

@@ -1,6 +1,6 @@
 //! Which bundle a release is on a track, and how the traffic would come to it. Pure: what is there is passed in.
 
-use super::{Route, Track, Tracks, on_track, services_of};
+use super::{Route, Track, Tracks, Traffic, on_track, services_of};
 use crate::bundle::{Bundle, WorkloadBundle};
 use crate::pipeline::{EnvironmentPackage, EnvironmentSpec};
 use crate::plan::{ConfigData, plan_bundle, plan_on_bundle};
@@ -39,10 +39,28 @@ pub struct Planned {
     pub route: Route,
     /// The track that it comes to.
     pub to: Track,
+    /// Where the traffic is now; none is what was there before there were tracks.
+    pub from: Option<Track>,
+    /// Whether helm brings the release there.
+    pub by_helm: bool,
     /// How many pods are all of them, by Deployment.
     pub full: BTreeMap<String, i32>,
     /// How many there are now where the traffic is, by Deployment.
     pub left: BTreeMap<String, i32>,
+}
+
+impl Planned {
+    /// The release's bundle, and how the traffic is to move to it. `has_other`: whether anything has traffic that could get it
+    /// back.
+    pub fn traffic(self, has_other: bool) -> (Bundle, Traffic) {
+        let traffic = Traffic {
+            has_other,
+            by_helm: self.by_helm,
+            left: self.left,
+            ..Traffic::new(self.route, Some(self.to), self.from, self.full)
+        };
+        (self.target, traffic)
+    }
 }
 
 /// What a promotion on tracks would bring. The error says why it cannot be, in a sentence.
@@ -83,6 +101,8 @@ pub fn planned(ground: &Ground<'_>) -> Result<Planned, String> {
         target,
         route,
         to,
+        from: tracks.live,
+        by_helm: false,
         full,
         left,
     })

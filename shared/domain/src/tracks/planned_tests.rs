@@ -4,7 +4,7 @@
 use super::*;
 use crate::environment::{Environment, Phase};
 use crate::rollout::track_world::{World, canary};
-use crate::tracks::{Traffic, render_samples};
+use crate::tracks::render_samples;
 use serde_json::json;
 
 /// `said`: the replicas of the packaged manifest. `scaled`: the bounds of an autoscaler.
